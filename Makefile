@@ -1,0 +1,61 @@
+# Everything from a fresh clone with git, make and Python >= 3.11: `make demo`, `make test`. ARGS passes options on.
+# `make PYTHON=/path/to/python3` chooses the interpreter; `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+export PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test check format bench lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv from requirements.lock (the other targets do it themselves)
+
+$(STAMP): requirements.lock pyproject.toml setup.py .ci/python.sh
+	@python=$$(bash .ci/python.sh); \
+	if ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  echo "making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV); fi
+	@echo "installing requirements.lock into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP)  ## the whole loop on embedded Kafka and Redis, ending with a checked summary (ARGS="--seed 7")
+	@exec $(BIN)/longshore demo $(ARGS)
+
+test: $(STAMP)  ## the whole suite, on real embedded servers (ARGS="-k codec")
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP)  ## ruff, mypy strict, and the edges the architecture allows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	bash .ci/source_tree.sh
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -p no:randomly tests/test_architecture.py
+
+format: $(STAMP)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## run every benchmark (ARGS="codec" for benchmarks/codec.py alone)
+	@scripts=$$(for name in $(or $(ARGS),'*'); do find benchmarks -maxdepth 1 -name "$$name.py" ! -name '_*'; done | sort); \
+	[ -n "$$scripts" ] || { echo "benchmarks/ holds no script named $(or $(ARGS),*).py" >&2; exit 1; }; \
+	for script in $$scripts; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+lock:  ## renew requirements.lock after a change in pyproject.toml (ARGS="--upgrade")
+	@bash .ci/lock.sh $(ARGS)
+
+clean:  ## remove what the targets made, .venv and .longshore too (refuses while the local stack is up)
+	@if [ -x $(BIN)/longshore ] && env -u LONGSHORE_BOOTSTRAP_SERVERS -u LONGSHORE_REDIS_URL -u LONGSHORE_HOME $(BIN)/longshore local status --output json >/dev/null 2>&1; then \
+	  echo "the local stack is up; stop it first: $(BIN)/longshore local down" >&2; exit 1; fi
+	rm -rf $(VENV) .longshore .tree .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf src/*.egg-info

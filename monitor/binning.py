@@ -1,0 +1,176 @@
+"""Values to bins: which edges a reference gets, and which bin a value falls in.
+
+Edges are chosen on dense codes (0…u−1 in order of value), so that the simulation can choose them again for each of its
+splits at the price of a count. Shapes of all streams together are `longshore.monitor.layout`'s work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from longshore.monitor.frames import Column
+from longshore.profile import Floats, Ints, StreamProfile
+from longshore.schema import Kind
+
+FINE = 260
+"""Fine reference quantiles of a numeric stream: 26 in each decile, so that deciles are sums of fine bins."""
+
+PER_DECILE = FINE // 10
+
+CATEGORIES = 256
+"""The most categories with a bin of their own; rarer ones count as *unseen* on both sides."""
+
+SUM_LIMIT = 2.0**40
+"""Fixed-point values are clipped here: 4,096 of them add up exactly in a float64, 2²² in an int64."""
+
+SUM_CHUNK = 4_096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """A column as dense codes.
+
+    Attributes:
+        kind: numeric or nominal.
+        codes: int64[n]; the value's rank among the distinct ones, or `len(levels)` where missing.
+        levels: the distinct values, ascending: float64[u], or object[u] of strings.
+
+    """
+
+    kind: Kind
+    codes: Ints
+    levels: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """Bins chosen on codes: `bins[code]` is a code's bin (the last entry: missing's), `coarse[bin]` its decile."""
+
+    edges: Ints
+    bins: Ints
+    coarse: Ints
+
+
+def encode(column: Column) -> Coded:
+    """The column's values as dense codes."""
+    missing = column.missing()
+    present = column.values[~missing]
+    levels, inverse = np.unique(present.astype(str) if column.kind is Kind.NOMINAL else present, return_inverse=True)
+    codes = np.full(len(column.values), len(levels), dtype=np.int64)
+    codes[~missing] = inverse
+    return Coded(column.kind, codes, levels)
+
+
+def cut(kind: Kind, level_counts: Ints) -> Cut:
+    """Choose bins from the counts of the levels (missing not among them)."""
+    return _cut_numeric(level_counts) if kind is Kind.NUMERIC else _cut_nominal(level_counts)
+
+
+def _cut_numeric(level_counts: Ints) -> Cut:
+    """Edges at the inverse of the empirical distribution, x with F(x) ≥ k/260, in integer arithmetic.
+
+    A point mass of a tenth or more at the minimum gets a lower edge too, so that a value below all that was seen is
+    not taken for the minimum; at the maximum the topmost edge does the same.
+    """
+    levels = len(level_counts)
+    cumulative = np.cumsum(level_counts)
+    total = int(cumulative[-1]) if levels else 0
+    if total == 0:
+        return Cut(np.zeros(0, np.int64), np.r_[np.zeros(levels, np.int64), 1], np.arange(2))
+    quantiles = np.searchsorted(cumulative * FINE, np.arange(1, FINE) * total, side="left")
+    edges, deciles = np.unique(quantiles), np.unique(quantiles[PER_DECILE - 1 :: PER_DECILE])
+    lowest = int(np.argmax(level_counts > 0))
+    if deciles[0] == lowest:
+        edges, deciles = np.r_[lowest - 1, edges], np.r_[lowest - 1, deciles]
+    bins = np.searchsorted(edges, np.arange(levels), side="left")
+    coarse = np.r_[np.searchsorted(deciles, edges, side="left"), len(deciles), len(deciles) + 1]
+    return Cut(edges, np.r_[bins, len(edges) + 1], coarse)
+
+
+def _cut_nominal(level_counts: Ints) -> Cut:
+    order = np.argsort(-level_counts, kind="stable")
+    kept = order[: min(CATEGORIES, int(np.count_nonzero(level_counts)))]
+    bins = np.full(len(level_counts) + 1, len(kept), dtype=np.int64)
+    bins[kept] = np.arange(len(kept))
+    bins[-1] = len(kept) + 1
+    return Cut(kept, bins, np.arange(len(kept) + 2))
+
+
+def profile_stream(column: Column, coded: Coded) -> StreamProfile:
+    """The stream's part of a reference profile."""
+    counts = np.bincount(coded.codes, minlength=len(coded.levels) + 1)
+    chosen = cut(coded.kind, counts[:-1])
+    bins = chosen.bins[coded.codes]
+    present = column.values[coded.codes < len(coded.levels)]
+    numeric = column.kind is Kind.NUMERIC
+    mean, std = (float(present.mean()), float(present.std())) if numeric and len(present) else (0.0, 0.0)
+    scale = _scale(mean, std)
+    size = len(chosen.coarse)
+    return StreamProfile(
+        name=column.name,
+        kind=column.kind,
+        edges=_edge_values(chosen.edges, coded.levels) if numeric else np.zeros(0),
+        coarse=chosen.coarse.astype(np.int64),
+        categories=() if numeric else tuple(str(coded.levels[code]) for code in chosen.edges),
+        counts=np.bincount(bins, minlength=size).astype(np.int64),
+        sums=fixed_sums(column.values, bins, size, scale) if numeric else np.zeros(size, np.int64),
+        scale=scale,
+        mean=mean,
+        std=std,
+    )
+
+
+def _edge_values(edges: Ints, levels: Floats) -> Floats:
+    if not len(edges):
+        return np.zeros(0)
+    lower = np.nextafter(levels[edges[1]], -np.inf) if edges[0] < 0 else levels[edges[0]]
+    return np.asarray(np.r_[lower, levels[edges[1:]]], dtype=np.float64)
+
+
+def _scale(mean: float, std: float) -> float:
+    """A power of two that resolves a millionth of the stream's spread and keeps its level far below the limit."""
+    spread = std or abs(mean) or 1.0
+    finest = np.floor(np.log2(2.0**20 / spread))
+    coarsest = np.floor(np.log2(2.0**36 / (abs(mean) + spread)))
+    return float(2.0 ** np.clip(min(finest, coarsest), -1_000, 1_000))
+
+
+def bin_numbers(stream: StreamProfile, values: Floats) -> Ints:
+    """The fine bin of every value, int64[n]; NaN and infinities are *missing*."""
+    bins = np.searchsorted(stream.edges, values, side="left")
+    bins[~np.isfinite(values)] = len(stream.edges) + 1
+    return np.asarray(bins, dtype=np.int64)
+
+
+def bin_texts(stream: StreamProfile, values: Any) -> Ints:
+    """The bin of every string, int64[n]; None is *missing*, what the reference has no bin for *unseen*."""
+    known: dict[str | None, int] = {name: i for i, name in enumerate(stream.categories)}
+    unseen = len(known)
+    known[None] = unseen + 1
+    return np.array([known.get(value, unseen) for value in values], dtype=np.int64)
+
+
+def bin_column(stream: StreamProfile, values: Any) -> Ints:
+    """The bin of every value of a column of the stream's kind."""
+    return bin_numbers(stream, values) if stream.kind is Kind.NUMERIC else bin_texts(stream, values)
+
+
+def fixed_point(values: Floats, scale: float) -> Floats:
+    """Round(value · scale) as whole float64, clipped to ±`SUM_LIMIT`; missing gives 0."""
+    whole: Floats = np.rint(np.clip(values * scale, -SUM_LIMIT, SUM_LIMIT))
+    whole[~np.isfinite(whole)] = 0.0
+    return np.asarray(whole, dtype=np.float64)
+
+
+def fixed_sums(values: Floats, bins: Ints, size: int, scale: float) -> Ints:
+    """The exact sum of fixed-point values in every bin, int64[size]: the same in any order and any grouping."""
+    total = np.zeros(size, dtype=np.int64)
+    whole = fixed_point(values, scale)
+    for at in range(0, len(values), SUM_CHUNK):
+        part = np.bincount(bins[at : at + SUM_CHUNK], weights=whole[at : at + SUM_CHUNK], minlength=size)
+        total += part.astype(np.int64)
+    return total

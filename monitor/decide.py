@@ -1,0 +1,285 @@
+"""The decider: pane messages in, verdicts, alerts and requests out. Pure and without a clock.
+
+The same messages give the same outputs bit for bit, whenever and in whatever pieces they are applied; a snapshot plus
+the messages after it is as good as all of them. Closing panes is `windows`'s work, the state machine `episodes`'s,
+statistics `report`'s; transactions and topics are `service`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from longshore.errors import FormatError
+from longshore.monitor import messages
+from longshore.monitor.episodes import CALM_FACTOR, Episodes, EpisodeState, Judged, Phase, Rules, Told
+from longshore.monitor.messages import Counted, Idle, LabelsSeen, ModelMoved, PaneMessage
+from longshore.monitor.models import Profiles
+from longshore.monitor.report import Report, report_counts
+from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR
+from longshore.monitor.watermark import Watermark
+from longshore.monitor.windows import Era, EraBegun, Filled, Windows, WindowState
+from longshore.records import DriftEvent, ModelEventKind, RetrainRequest, Window
+
+FORMAT = 1
+NOTHING = Window(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class DeciderSettings:
+    """What a decider must be told; `stream_set` is the key of all it writes, `model` the model whose events count."""
+
+    stream_set: str
+    model: str
+    rules: Rules
+    window_records: int
+    pane_ms: int
+    lateness_ms: int
+
+
+class Snapshot(msgspec.Struct):
+    """All the decider knows but the open panes, which are read again from `replay_from` to `offset` − 1."""
+
+    offset: int
+    replay_from: int
+    watermark: Watermark
+    windows: WindowState
+    episodes: EpisodeState
+    read: dict[int, int]
+    last_window: Window
+    last_index: int
+    format: int = FORMAT
+
+
+@dataclass(slots=True)
+class Outputs:
+    """What a message brought about, in order."""
+
+    events: list[DriftEvent]
+    requests: list[RetrainRequest]
+
+
+class Decider:
+    """Applies pane messages in the order of their offsets."""
+
+    def __init__(self, settings: DeciderSettings, profiles: Profiles, snapshot: Snapshot | None = None) -> None:
+        self._settings = settings
+        self._offset = snapshot.offset if snapshot else 0
+        self._watermark = snapshot.watermark if snapshot else Watermark()
+        self._windows = Windows(profiles, settings.window_records, snapshot.windows if snapshot else None)
+        self._episodes = Episodes(settings.rules, snapshot.episodes if snapshot else None)
+        self._read = snapshot.read if snapshot else {}
+        self._rebuilt: dict[int, int] = {}
+        self._last_window = snapshot.last_window if snapshot else NOTHING
+        self._last_index = snapshot.last_index if snapshot else -1
+
+    @property
+    def next_offset(self) -> int:
+        """The offset of the first pane message not applied yet."""
+        return self._offset
+
+    @property
+    def phase(self) -> Phase:
+        """The state machine's state."""
+        return self._episodes.state.phase
+
+    @property
+    def watermark_ms(self) -> int | None:
+        """The event time all partitions have reached."""
+        return self._watermark.current()
+
+    def rebuild(self, offset: int, value: bytes | None) -> None:
+        """Read a message from before the snapshot again, for the panes that were open then."""
+        message = messages.decode(value)
+        if offset < self._offset and isinstance(message, Counted):
+            if message.last_offset < self._rebuilt.get(message.partition, 0):
+                return
+            self._rebuilt[message.partition] = message.last_offset + 1
+            for delta in message.panes:
+                if delta.pane >= self._windows.state.closed_before:
+                    self._windows.add(delta, offset)
+
+    def apply(self, offset: int, value: bytes | None) -> Outputs:
+        """Take in the next message; one that was applied before changes nothing."""
+        outputs = Outputs([], [])
+        if offset < self._offset:
+            return outputs
+        self._offset = offset + 1
+        message = messages.decode(value)
+        for told in self._take(message, offset):
+            self._tell(told, outputs)
+        current = self._watermark.current()
+        if current is not None:
+            self._close((current - self._settings.lateness_ms) // self._settings.pane_ms, outputs)
+        return outputs
+
+    def snapshot(self) -> bytes:
+        """Everything but the open panes, as versioned JSON."""
+        oldest = self._windows.oldest_offset()
+        return msgspec.json.encode(
+            Snapshot(
+                offset=self._offset,
+                replay_from=self._offset if oldest is None else oldest,
+                watermark=self._watermark,
+                windows=self._windows.saved(),
+                episodes=self._episodes.state,
+                read=self._read,
+                last_window=self._last_window,
+                last_index=self._last_index,
+            )
+        )
+
+    def _take(self, message: PaneMessage, offset: int) -> list[Told]:
+        if isinstance(message, Counted):
+            self._count(message, offset)
+        elif isinstance(message, Idle):
+            self._watermark.follow(message.partition, message.partitions)
+        elif isinstance(message, LabelsSeen):
+            return self._episodes.on_labels(message.panes)
+        else:
+            return self._model_moved(message)
+        return []
+
+    def _count(self, message: Counted, offset: int) -> None:
+        """Counts of offsets that were counted before are a second copy and are left out."""
+        if message.last_offset < self._read.get(message.partition, 0):
+            return
+        self._read[message.partition] = message.last_offset + 1
+        self._watermark.advance(message.partition, message.watermark, message.partitions)
+        for delta in message.panes:
+            self._windows.add(delta, offset)
+
+    def _model_moved(self, message: ModelMoved) -> list[Told]:
+        event = message.event
+        if event.model != self._settings.model:
+            return []
+        if event.kind in (ModelEventKind.PROMOTED, ModelEventKind.ROLLED_BACK):
+            self._windows.know(event.version, event.generation)
+        elif event.kind is ModelEventKind.REJECTED:
+            return self._episodes.on_rejected(event.trigger_id, event.reason)
+        return []
+
+    def _close(self, pane: int, outputs: Outputs) -> None:
+        for closed in self._windows.close_before(pane):
+            if isinstance(closed, EraBegun):
+                for told in self._episodes.on_era(first=not closed.before.generation):
+                    self._tell(told, outputs, closed.before)
+                outputs.events.append(self._era_event(closed))
+            else:
+                self._verdict(closed, outputs)
+
+    def _verdict(self, filled: Filled, outputs: Outputs) -> None:
+        alpha = self._settings.rules.alpha
+        report = report_counts(filled.watched.profile, filled.watched.layout, filled.counts, filled.sums, alpha)
+        window = filled.window(self._settings.pane_ms)
+        self._last_window, self._last_index = window, filled.index
+        judged = Judged(
+            version=filled.era.version,
+            first_pane=filled.first_pane,
+            window=window,
+            alarm=report.alert,
+            calm=not report.alert and report.p_value > min(0.5, CALM_FACTOR * alpha),
+            streams=[stream.moved() for stream in report.streams],
+        )
+        told = self._episodes.on_verdict(judged)
+        outputs.events.append(self._verdict_event(filled.era, judged, report))
+        for one in told:
+            self._tell(one, outputs, report=report)
+
+    def _verdict_event(self, era: Era, judged: Judged, report: Report) -> DriftEvent:
+        episode = self._episodes.state.episode
+        cause = episode.cause if episode else ("covariate" if report.alert else "")
+        detail: dict[str, Any] = {"approximated": ["wasserstein", "wasserstein_sigma", "ks"]}
+        return self._event(
+            "verdict",
+            era,
+            cause=cause,
+            phase=self.phase,
+            episode=episode.id if episode else "",
+            p_value=report.p_value,
+            streams=judged.streams,
+            detail=detail | {"alert": report.alert, "reference_limited": report.reference_limited},
+        )
+
+    def _era_event(self, begun: EraBegun) -> DriftEvent:
+        start = begun.pane * self._settings.pane_ms
+        detail = {"previous_version": begun.before.version, "previous_generation": begun.before.generation}
+        return self._event("era", begun.era, phase=self.phase, window=Window(start, start, 0), index=-1, detail=detail)
+
+    def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
+        if told.request is not None:
+            outputs.requests.append(told.request)
+        picture = _picture(report) if report is not None and told.kind == "alert" else {}
+        outputs.events.append(
+            self._event(
+                told.kind,
+                era or self._windows.state.era,
+                cause=told.episode.cause,
+                phase=told.phase,
+                episode=told.episode.id,
+                p_value=min((stream.p_value for stream in told.episode.streams), default=1.0),
+                streams=told.episode.streams,
+                detail=told.detail | picture,
+            )
+        )
+
+    def _event(self, kind: str, era: Era, *, phase: Phase, detail: dict[str, Any], **given: Any) -> DriftEvent:
+        rules = self._settings.rules
+        return DriftEvent(
+            kind=kind,
+            cause=given.get("cause", ""),
+            stream_set=self._settings.stream_set,
+            model_version=era.version,
+            generation=era.generation,
+            window=given.get("window", self._last_window),
+            window_index=given.get("index", self._last_index),
+            status="final",
+            state=phase.value,
+            episode=given.get("episode", ""),
+            p_value=given.get("p_value", 1.0),
+            thresholds={"alpha": rules.alpha, "js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR},
+            streams=given.get("streams", []),
+            detail=detail,
+        )
+
+
+def _picture(report: Report) -> dict[str, Any]:
+    """What moved in the top stream: each bin's share on both sides."""
+    top = report.streams[0]
+    p, q = top.bins.reference, top.bins.current
+    return {
+        "stream": top.name,
+        "bins": top.bins.labels,
+        "edges": top.bins.edges,
+        "reference": [count / max(1, sum(p)) for count in p],
+        "current": [count / max(1, sum(q)) for count in q],
+    }
+
+
+def load_snapshot(data: bytes) -> Snapshot:
+    """A snapshot from its bytes.
+
+    Raises:
+        FormatError: damaged, or of a format newer than this program.
+
+    """
+    try:
+        found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
+        if found != FORMAT:
+            raise FormatError(f"the drift snapshot has format {found}, this program reads {FORMAT}", mend="upgrade")
+        return msgspec.json.decode(data, type=Snapshot)
+    except msgspec.MsgspecError as error:
+        raise FormatError(f"the drift snapshot is damaged: {error}", mend="see docs/drift.md on rebuilding") from error
+
+
+def decide_all(decider: Decider, values: Iterable[tuple[int, bytes | None]]) -> Outputs:
+    """Apply many messages and gather what they brought about."""
+    gathered = Outputs([], [])
+    for offset, value in values:
+        outputs = decider.apply(offset, value)
+        gathered.events += outputs.events
+        gathered.requests += outputs.requests
+    return gathered

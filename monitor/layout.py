@@ -1,0 +1,79 @@
+"""The bins of all streams side by side in one flat array: what makes a window one vector and a sum one call.
+
+Pure shapes. What the counts mean is `longshore.monitor.distances` and `.significance`'s matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from longshore.profile import Floats, Ints, Profile
+from longshore.schema import Kind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where each stream's bins lie in a flat array of T fine bins.
+
+    Attributes:
+        starts: int64[streams], the first fine bin of each stream.
+        sizes: int64[streams], its fine bins, the missing one last.
+        coarse_starts: int64[C], the first fine bin of every coarse (decile or category) bin.
+        coarse_sizes: int64[streams], coarse bins of each stream.
+        ranked: bool[T], the bins with a value of a numeric stream: those that have an order.
+
+    """
+
+    starts: Ints
+    sizes: Ints
+    coarse_starts: Ints
+    coarse_sizes: Ints
+    ranked: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, coarse: Sequence[Ints], kinds: Sequence[Kind]) -> Layout:
+        """The layout of streams given each one's map from fine to coarse bins, and its kind."""
+        sizes = np.array([len(part) for part in coarse], dtype=np.int64)
+        starts = np.r_[0, np.cumsum(sizes)[:-1]]
+        first = [at + np.flatnonzero(np.r_[True, np.diff(part) != 0]) for at, part in zip(starts, coarse, strict=True)]
+        ranked = [
+            np.r_[np.full(len(part) - 1, kind is Kind.NUMERIC), False] for part, kind in zip(coarse, kinds, strict=True)
+        ]
+        return cls(
+            starts=starts.astype(np.int64),
+            sizes=sizes,
+            coarse_starts=np.concatenate(first),
+            coarse_sizes=np.array([len(part) for part in first], dtype=np.int64),
+            ranked=np.concatenate(ranked),
+        )
+
+    @classmethod
+    def of_profile(cls, profile: Profile) -> Layout:
+        """The layout of a profile's streams, in its order."""
+        return cls.of([s.coarse for s in profile.streams], [s.kind for s in profile.streams])
+
+    @property
+    def total(self) -> int:
+        """T, the number of fine bins of all streams."""
+        return int(self.sizes.sum())
+
+    def coarse(self, counts: Ints) -> Ints:
+        """Coarse counts, int64[…, C], of fine ones, int64[…, T]."""
+        return np.add.reduceat(counts, self.coarse_starts, axis=-1)
+
+    def per_stream_coarse(self, values: Floats) -> Floats:
+        """Sums by stream, float64[…, streams], of values by coarse bin, float64[…, C]."""
+        starts = np.r_[0, np.cumsum(self.coarse_sizes)[:-1]]
+        return np.add.reduceat(values, starts, axis=-1)
+
+    def per_stream(self, values: npt.NDArray[np.float64]) -> Floats:
+        """Sums by stream, float64[…, streams], of values by fine bin, float64[…, T]."""
+        return np.add.reduceat(values, self.starts, axis=-1)
+
+    def split(self, flat: Ints) -> list[Ints]:
+        """A flat array of T as one array per stream."""
+        return np.split(flat, self.starts[1:])

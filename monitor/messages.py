@@ -1,0 +1,124 @@
+"""What stands on `drift.panes`: the internal, versioned messages from the counting members to the decider.
+
+Everything the decider acts on is one of these, in one partition: counts with their source and offsets, labels counted,
+idle marks, relayed model events. Bytes only; meaning is `longshore.monitor.panes`'s and `.decide`'s.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import msgspec
+import numpy as np
+
+from longshore.errors import FormatError
+from longshore.profile import Ints
+from longshore.records import ModelEvent
+
+FORMAT = 1
+
+
+class PaneDelta(msgspec.Struct, frozen=True):
+    """Counts to add to one pane: event times from `pane`·pane length on, of one model version and route.
+
+    `bins` holds int64 little-endian counts of all fine bins, then their fixed-point sums, deflated, in base64;
+    `layout` names the profile that made the bins.
+    """
+
+    pane: int
+    version: str
+    route: str
+    records: int
+    layout: str
+    bins: str
+
+
+class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
+    """Predictions of one partition, `first_offset` to `last_offset`, counted.
+
+    `watermark` is the highest event time (ms) of the partition so far. Not in the panes are: `late` records, behind it
+    by more than the allowed lateness; `future` ones, ahead of their own scoring by more than an hour; `unreadable`
+    ones, not predictions of this schema or of a version that the registry does not hold.
+    """
+
+    partition: int
+    partitions: int
+    first_offset: int
+    last_offset: int
+    watermark: int
+    panes: list[PaneDelta]
+    late: int = 0
+    future: int = 0
+    unreadable: int = 0
+    format: int = FORMAT
+
+
+class LabelsSeen(msgspec.Struct, frozen=True, tag_field="kind", tag="labels"):
+    """Labels of one labels partition, as pairs (pane, number)."""
+
+    partition: int
+    panes: list[tuple[int, int]]
+    format: int = FORMAT
+
+
+class Idle(msgspec.Struct, frozen=True, tag_field="kind", tag="idle"):
+    """Nothing is on its way to this partition: it follows the others' watermarks as far as they stand here."""
+
+    partition: int
+    partitions: int
+    format: int = FORMAT
+
+
+class ModelMoved(msgspec.Struct, frozen=True, tag_field="kind", tag="model"):
+    """A message of `model.events`, relayed."""
+
+    event: ModelEvent
+    format: int = FORMAT
+
+
+PaneMessage = Counted | LabelsSeen | Idle | ModelMoved
+
+_decoder = msgspec.json.Decoder(PaneMessage)
+
+
+class _Versioned(msgspec.Struct):
+    format: int = 0
+
+
+def encode(message: PaneMessage) -> bytes:
+    """The message as JSON."""
+    return msgspec.json.encode(message)
+
+
+def decode(value: bytes | None) -> PaneMessage:
+    """A message from its JSON.
+
+    Raises:
+        FormatError: damaged, or of a format newer than this program.
+
+    """
+    try:
+        found = msgspec.json.decode(value or b"", type=_Versioned).format
+        if found > FORMAT:
+            raise FormatError(f"a pane message has format {found}, this program reads up to {FORMAT}", mend="upgrade")
+        message: PaneMessage = _decoder.decode(value or b"")
+        return message
+    except msgspec.MsgspecError as error:
+        raise FormatError(f"a pane message is damaged: {error}", mend="see who else writes to drift.panes") from error
+
+
+def pack(counts: Ints, sums: Ints) -> str:
+    """Two int64[T] arrays as text."""
+    raw = np.concatenate([counts, sums]).astype("<i8").tobytes()
+    return base64.b64encode(zlib.compress(raw, 1)).decode("ascii")
+
+
+def unpack(text: str) -> tuple[Ints, Ints]:
+    """The two arrays of `pack`."""
+    try:
+        both = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<i8").astype(np.int64)
+        counts, sums = np.split(both, 2)
+    except (ValueError, zlib.error) as error:
+        raise FormatError(f"a pane's counts are damaged: {error}", mend="see who else writes to drift.panes") from error
+    return counts, sums

@@ -1,0 +1,45 @@
+"""A model version's profile with its layout, loaded once: what both roles bin and judge by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from longshore.monitor.layout import Layout
+from longshore.profile import Profile
+
+PREDICTION = "prediction"
+"""The stream of the model's output, beside the schema's features."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """A version's profile, its layout, and the layout's name (a hash of the profile's bytes)."""
+
+    profile: Profile
+    layout: Layout
+    name: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Watched:
+        """From a version's `profile` file."""
+        profile = Profile.from_bytes(data)
+        return cls(profile, Layout.of_profile(profile), hashlib.sha256(data).hexdigest()[:12])
+
+
+class Profiles:
+    """Versions' profiles by name, each read once through `read` (bytes of a version's profile, None if unknown)."""
+
+    def __init__(self, read: Callable[[str], bytes | None]) -> None:
+        self._read = read
+        self._held: dict[str, Watched] = {}
+
+    def of(self, version: str) -> Watched | None:
+        """The version's profile, None for one the registry does not hold (asked again the next time)."""
+        if version not in self._held:
+            data = self._read(version)
+            if data is None:
+                return None
+            self._held[version] = Watched.of(data)
+        return self._held[version]

@@ -1,0 +1,178 @@
+"""A comparison's result: one report per window, its streams ranked, most moved first.
+
+Builds reports from counts (the stream's path) or from counts and samples (the library's). The table and the picture
+of a terminal are `longshore.cli.drift`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from longshore.monitor import distances
+from longshore.monitor.layout import Layout
+from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR, Judgement, judge
+from longshore.profile import DEFINITIONS, Floats, Ints, Profile, StreamProfile
+from longshore.records import Moved
+from longshore.schema import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """The decile or category bins behind a stream's numbers: `labels`, and records of each side.
+
+    `edges` are the deciles' upper edges (numeric streams), the last value bin being open.
+    """
+
+    labels: list[str]
+    edges: list[float]
+    reference: list[int]
+    current: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """One stream of a comparison.
+
+    Attributes:
+        name: the column.
+        kind: `numeric` or `nominal`.
+        alert: significant for the whole family of tests *and* above the effect floor.
+        p_value: calibrated and adjusted for all streams and tests of the comparison: the chance that anything at all
+            would look this unusual without drift.
+        psi: population stability index, nats.
+        kl: Kullback-Leibler divergence of current from reference, nats.
+        js: Jensen-Shannon distance, base 2, 0…1.
+        wasserstein: in the stream's unit; nominal: total variation.
+        wasserstein_sigma: divided by the reference's population standard deviation; None for nominal or constant ones.
+        ks: Kolmogorov-Smirnov statistic.
+        ks_p_value: its own p-value, unadjusted (nominal: Pearson's χ²).
+        rank_distance: Wasserstein distance in reference-rank space, 0…1: what alarms judge; 0 for nominal.
+        bins: what moved.
+
+    """
+
+    name: str
+    kind: str
+    alert: bool
+    p_value: float
+    psi: float
+    kl: float
+    js: float
+    wasserstein: float
+    wasserstein_sigma: float | None
+    ks: float
+    ks_p_value: float
+    rank_distance: float
+    bins: Bins
+
+    def moved(self) -> Moved:
+        """The stream as it stands in a drift event's ranking."""
+        return Moved(**{name: getattr(self, name) for name in Moved.__struct_fields__})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A window against the reference; `streams` most moved first (alerts, then by Jensen-Shannon distance)."""
+
+    alert: bool
+    p_value: float
+    alpha: float
+    reference_rows: int
+    current_rows: int
+    reference_limited: bool
+    streams: list[StreamReport]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: every attribute, each stream's bins with edges and counts, and the thresholds."""
+        return {
+            "definitions": DEFINITIONS,
+            **asdict(self),
+            "thresholds": {"alpha": self.alpha, "js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR},
+        }
+
+
+def report_counts(profile: Profile, layout: Layout, counts: Ints, sums: Ints, alpha: float) -> Report:
+    """The report of a window of counts, int64[T], with the bins' fixed-point sums, int64[T].
+
+    Wasserstein and KS are those of the bins: approximations of the samples' (docs/drift.md).
+    """
+    reference = np.concatenate([stream.counts for stream in profile.streams])
+    judged = judge(layout, profile.calibration, reference, counts, alpha)
+    parts = zip(profile.streams, layout.split(counts), layout.split(sums), strict=True)
+    streams = [_stream(i, stream, part, total, judged) for i, (stream, part, total) in enumerate(parts)]
+    return _ranked(profile, streams, judged, alpha, int(counts[: layout.sizes[0]].sum()))
+
+
+def with_samples(report: Report, profile: Profile, samples: Iterable[tuple[str, Floats, Floats]]) -> Report:
+    """The same report with the numeric streams' Wasserstein and KS exact, from (name, reference, current) values."""
+    std = {stream.name: stream.std for stream in profile.streams}
+    exact: dict[str, dict[str, Any]] = {}
+    for name, reference, current in samples:
+        moved = distances.wasserstein(reference, current)
+        ks, ks_p = distances.kolmogorov_smirnov(reference, current)
+        sigma = moved / std[name] if std[name] > 0 else None
+        exact[name] = {"wasserstein": moved, "wasserstein_sigma": sigma, "ks": ks, "ks_p_value": ks_p}
+    return replace(report, streams=[replace(s, **exact.get(s.name, {})) for s in report.streams])
+
+
+def _ranked(profile: Profile, streams: list[StreamReport], judged: Judgement, alpha: float, rows: int) -> Report:
+    return Report(
+        alert=judged.alert,
+        p_value=judged.p_value,
+        alpha=alpha,
+        reference_rows=profile.rows,
+        current_rows=rows,
+        reference_limited=rows > profile.rows / 2,
+        streams=sorted(streams, key=lambda s: (not s.alert, -s.js, s.name)),
+    )
+
+
+def _stream(i: int, stream: StreamProfile, counts: Ints, sums: Ints, judged: Judgement) -> StreamReport:
+    starts = np.flatnonzero(np.r_[True, np.diff(stream.coarse) != 0])
+    reference, current = np.add.reduceat(stream.counts, starts), np.add.reduceat(counts, starts)
+    p, q = distances.shares(reference), distances.shares(current)
+    numeric = stream.kind is Kind.NUMERIC
+    moved, sigma, ks, ks_p = _ordered(stream, counts, sums) if numeric else _unordered(reference, current)
+    return StreamReport(
+        name=stream.name,
+        kind=stream.kind.value,
+        alert=bool(judged.alerts[i]),
+        p_value=float(judged.p_values[i]),
+        psi=distances.population_stability_index(p, q),
+        kl=distances.relative_entropy(p, q),
+        js=distances.jensen_shannon(p, q),
+        wasserstein=moved,
+        wasserstein_sigma=sigma,
+        ks=ks,
+        ks_p_value=ks_p,
+        rank_distance=float(judged.rank_distance[i]),
+        bins=_bins(stream, starts, reference, current),
+    )
+
+
+def _ordered(stream: StreamProfile, counts: Ints, sums: Ints) -> tuple[float, float | None, float, float]:
+    moved = distances.wasserstein_of_bins(
+        (stream.counts[:-1], stream.sums[:-1]), (counts[:-1], sums[:-1]), stream.scale
+    )
+    ks, ks_p = distances.kolmogorov_smirnov_of_bins(stream.counts[:-1], counts[:-1])
+    return moved, moved / stream.std if stream.std > 0 else None, ks, ks_p
+
+
+def _unordered(reference: Ints, current: Ints) -> tuple[float, float | None, float, float]:
+    p, q = reference / max(reference.sum(), 1), current / max(current.sum(), 1)
+    ks = distances.kolmogorov_smirnov_nominal(p, q)
+    return distances.total_variation(p, q), None, ks, distances.chi_squared_p_value(reference, current)
+
+
+def _bins(stream: StreamProfile, starts: Ints, reference: Ints, current: Ints) -> Bins:
+    if stream.kind is Kind.NOMINAL:
+        labels, edges = [*stream.categories, "(unseen)", "(missing)"], []
+    else:
+        edges = [float(stream.edges[at - 1]) for at in starts[1:-1]]
+        lower = [f"> {edge:.6g}" for edge in edges]
+        labels = [*(f"≤ {edge:.6g}" for edge in edges), lower[-1] if lower else "(any)", "(missing)"]
+    return Bins(labels, edges, reference.tolist(), current.tolist())

@@ -1,0 +1,117 @@
+"""The monitor as a process: the counting role, the deciding role, or both.
+
+Both in one process are two threads: each blocks in its own polls and transactions, and one loop would let a slow
+transaction of one stall the other. A failure of either ends the process; the loops themselves are in `service_count`
+and `service_decide`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from longshore.config import Settings
+from longshore.kafka.exactly_once import ExactlyOnce
+from longshore.monitor.models import Profiles
+from longshore.monitor.service_count import Counting, watermarks_from_panes
+from longshore.monitor.service_decide import Deciding
+from longshore.schema import Schema
+from longshore.service import Runtime
+from longshore.topics import Topics
+
+ReadProfile = Callable[[str], bytes | None]
+Role = Callable[[], None]
+
+
+class Pulse:
+    """Beats for the process when every role has gone round since the last beat: a silent role is not masked."""
+
+    def __init__(self, runtime: Runtime, roles: Sequence[str]) -> None:
+        self._runtime = runtime
+        self._roles = frozenset(roles)
+        self._beaten: set[str] = set()
+        self._lock = threading.Lock()
+
+    def beat(self, role: str) -> None:
+        """The role's loop went round."""
+        with self._lock:
+            self._beaten.add(role)
+            if self._beaten >= self._roles:
+                self._beaten.clear()
+                self._runtime.beat()
+                self._runtime.set_ready(True)
+
+
+def run_count(
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
+) -> None:
+    """Count predictions, labels and model events into `drift.panes` until `runtime.stop`."""
+    topics = Topics.of(settings.topic_prefix, schema)
+    counting = Counting(settings, schema, Profiles(read_profile), watermarks_from_panes(settings, topics.panes))
+    stream = ExactlyOnce(
+        settings,
+        group=f"{settings.topic_prefix}{settings.monitor.group}.count",
+        instance=instance,
+        topics=[topics.predictions, topics.labels, topics.models],
+        on_revoked=lambda partitions: counting.finish(stream, partitions),
+        on_lost=counting.drop,
+    )
+    try:
+        while not runtime.stop.is_set():
+            pulse.beat("count")
+            counting.step(stream)
+        counting.finish(stream)
+    finally:
+        stream.close()
+
+
+def run_decide(
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
+) -> None:
+    """Decide on `drift.panes` until `runtime.stop`."""
+    topics = Topics.of(settings.topic_prefix, schema)
+    deciding = Deciding(settings, schema, Profiles(read_profile))
+    stream = ExactlyOnce(
+        settings,
+        group=f"{settings.topic_prefix}{settings.monitor.group}.decide",
+        instance=instance,
+        topics=[topics.panes],
+        on_revoked=lambda _: deciding.finish(stream),
+        on_lost=lambda _: deciding.drop(),
+    )
+    try:
+        while not runtime.stop.is_set():
+            pulse.beat("decide")
+            deciding.step(stream)
+        deciding.finish(stream)
+    finally:
+        stream.close()
+
+
+ROLES = {"count": (run_count,), "decide": (run_decide,), "all": (run_count, run_decide)}
+"""What `--role` starts."""
+
+
+def run(
+    settings: Settings, schema: Schema, runtime: Runtime, *, role: str, instance: str, read_profile: ReadProfile
+) -> None:
+    """Run a role until `runtime.stop`; the first failure of a thread ends all and is raised here."""
+    chosen = ROLES[role]
+    pulse = Pulse(runtime, [run_one.__name__.removeprefix("run_") for run_one in chosen])
+    failures: list[BaseException] = []
+
+    def guarded(run_one: Callable[..., None]) -> None:
+        try:
+            run_one(settings, schema, runtime, instance=instance, read_profile=read_profile, pulse=pulse)
+        except BaseException as error:  # a thread's failure must end the process, whatever it is
+            failures.append(error)
+            runtime.stop.set()
+
+    threads = [threading.Thread(target=guarded, args=(one,), name=one.__name__, daemon=True) for one in chosen[1:]]
+    for thread in threads:
+        thread.start()
+    guarded(chosen[0])
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]

@@ -1,0 +1,201 @@
+"""The counting role's shell: polls predictions, labels and model events, commits their deltas to `drift.panes`.
+
+One transaction about once a second holds the deltas and the positions they came from, so that nothing is counted twice
+or not at all. What is counted and not committed lives in tallies only: an abort or a lost partition drops them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+import structlog
+
+from longshore import telemetry
+from longshore.config import Settings
+from longshore.errors import AbortedError
+from longshore.kafka.admin import committed_offsets, end_offsets, partition_count
+from longshore.kafka.reader import read_all
+from longshore.monitor.idle import IdleJudge
+from longshore.monitor.messages import Counted, Idle, ModelMoved, PaneMessage, decode, encode
+from longshore.monitor.models import Profiles
+from longshore.monitor.panes import PaneCounter, Tally
+from longshore.records import ModelEvent
+from longshore.schema import Schema
+from longshore.stream import Batch, ExactlyOnceStream, Message, Partitions
+from longshore.topics import Topics
+
+log = structlog.get_logger()
+
+MAX_BATCH = 4_000
+POLL_TIMEOUT_S = 0.2
+MAX_PANES = 1_000
+"""Panes held before a commit, whatever the time: bounds memory when event time runs fast."""
+
+RECENT = 5_000
+"""Pane messages read back first when looking for a partition's watermark."""
+
+Watermarks = Callable[[set[int]], dict[int, int]]
+
+
+class Counting:
+    """Counts until told to stop."""
+
+    def __init__(self, settings: Settings, schema: Schema, profiles: Profiles, watermarks: Watermarks) -> None:
+        monitor = settings.monitor
+        self._settings = settings
+        self._topics = Topics.of(settings.topic_prefix, schema)
+        self._key = schema.name.encode()
+        self._counter = PaneCounter(
+            schema, profiles, pane_ms=int(monitor.pane_s * 1_000), lateness_ms=int(monitor.allowed_lateness_s * 1_000)
+        )
+        self._watermarks = watermarks
+        self._tallies: dict[int, Tally] = {}
+        self._committed: dict[int, int] = {}
+        self._others: list[PaneMessage] = []
+        self._idle = IdleJudge(monitor.idle_after_s)
+        self._opened: float | None = None
+        self._next_idle_check = 0.0
+        self._partitions = 0
+
+    def step(self, stream: ExactlyOnceStream) -> None:
+        """One round: poll, count, commit what is due, mark what is idle."""
+        try:
+            batch = stream.poll(MAX_BATCH, POLL_TIMEOUT_S)
+            if batch:
+                self._opened = self._opened or time.monotonic()
+                self._take(batch)
+            self._mark_idle(stream)
+            if self._due():
+                self.commit(stream)
+        except AbortedError as error:
+            log.warning("counts will be made again", error=str(error))
+            self._drop_uncommitted()
+
+    def commit(self, stream: ExactlyOnceStream) -> None:
+        """One transaction of everything counted."""
+        if self._opened is None:
+            return
+        counted = self._messages()
+        values = [{"key": self._key, "value": encode(message)} for message in (*counted, *self._others)]
+        stream.commit([Batch(self._topics.panes, values)] if values else [])
+        self._opened, self._others = None, []
+        self._committed = {partition: tally.watermark for partition, tally in self._tallies.items()}
+        self._tallies = {partition: tally.after_commit() for partition, tally in self._tallies.items()}
+        for message in counted:
+            telemetry.RECORDS_COUNTED.inc(sum(delta.records for delta in message.panes))
+            telemetry.RECORDS_LATE.inc(message.late)
+
+    def finish(self, stream: ExactlyOnceStream, partitions: Partitions | None = None) -> None:
+        """Commit before partitions are given up (None: all); an abort leaves the counting to the next owner."""
+        try:
+            self.commit(stream)
+        except AbortedError as error:
+            log.warning("the last counts were not committed and will be made again", error=str(error))
+        self.drop(partitions)
+
+    def drop(self, partitions: Partitions | None = None) -> None:
+        """Forget partitions that are no longer ours (None: all), and everything not committed."""
+        self._drop_uncommitted()
+        gone = set(self._tallies) if partitions is None else self._ours(partitions)
+        for partition in gone:
+            self._tallies.pop(partition, None)
+            self._committed.pop(partition, None)
+        self._idle.forget(gone)
+
+    def _drop_uncommitted(self) -> None:
+        self._tallies = {partition: Tally(watermark=at) for partition, at in self._committed.items()}
+        self._opened, self._others = None, []
+
+    def _ours(self, partitions: Iterable[tuple[str, int]]) -> set[int]:
+        return {number for topic, number in partitions if topic == self._topics.predictions}
+
+    def _take(self, batch: list[Message]) -> None:
+        groups: dict[tuple[str, int], list[Message]] = {}
+        for message in batch:
+            groups.setdefault((message.topic(), message.partition()), []).append(message)
+        self._recover(self._ours(groups))
+        for (topic, partition), members in groups.items():
+            values = [message.value() for message in members]
+            if topic == self._topics.predictions:
+                self._counter.count(self._tallies[partition], values, [message.offset() for message in members])
+                self._idle.hear(partition, time.monotonic())
+            elif topic == self._topics.labels:
+                self._others.append(self._counter.count_labels(partition, values))
+            else:
+                self._others += _relayed(values)
+
+    def _recover(self, partitions: set[int]) -> None:
+        """Go on from the watermark that the last counts of a partition new to us had."""
+        unknown = partitions - set(self._tallies)
+        if not unknown:
+            return
+        found = self._watermarks(unknown)
+        for partition in unknown:
+            tally = Tally(watermark=found[partition]) if partition in found else Tally()
+            self._tallies[partition], self._committed[partition] = tally, tally.watermark
+
+    def _messages(self) -> list[Counted]:
+        total = self._partition_count()
+        return [tally.message(p, total) for p, tally in sorted(self._tallies.items()) if tally.last_offset >= 0]
+
+    def _due(self) -> bool:
+        if self._opened is None:
+            return False
+        held = sum(len(tally.panes) for tally in self._tallies.values())
+        return held >= MAX_PANES or time.monotonic() - self._opened >= self._settings.monitor.commit_interval_s
+
+    def _mark_idle(self, stream: ExactlyOnceStream) -> None:
+        now = time.monotonic()
+        if now < self._next_idle_check:
+            return
+        self._next_idle_check = now + self._settings.monitor.commit_interval_s
+        at_end = {number: end for (topic, number), end in stream.at_end().items() if topic == self._topics.predictions}
+        suspects = self._idle.suspects(now, at_end)
+        if not suspects:
+            return
+        group = self._settings.topic_prefix + self._settings.scorer.group
+        scored = committed_offsets(self._settings, group, self._topics.records)
+        ends = end_offsets(self._settings, self._topics.records)
+        idle = self._idle.idle(suspects, ends, scored, now)
+        self._others += [Idle(partition, self._partition_count()) for partition in idle]
+        self._opened = self._opened or (now if idle else None)
+
+    def _partition_count(self) -> int:
+        if not self._partitions:
+            self._partitions = partition_count(self._settings, self._topics.predictions)
+        return self._partitions
+
+
+def _relayed(values: list[bytes | None]) -> list[PaneMessage]:
+    relayed: list[PaneMessage] = []
+    for value in values:
+        try:
+            relayed.append(ModelMoved(msgspec.json.decode(value or b"", type=ModelEvent)))
+        except msgspec.MsgspecError as error:
+            log.warning("a model event is not readable and is left out", error=str(error))
+    return relayed
+
+
+def watermarks_from_panes(settings: Settings, topic: str) -> Watermarks:
+    """Reads partitions' last watermarks back from `drift.panes`: its recent end first, all of it only where needed."""
+
+    def find(partitions: set[int]) -> dict[int, int]:
+        end = end_offsets(settings, topic)[0]
+        found = _scan(settings, topic, partitions, max(0, end - RECENT))
+        if end > RECENT and partitions - set(found):
+            found = _scan(settings, topic, partitions, 0)
+        return found
+
+    return find
+
+
+def _scan(settings: Settings, topic: str, partitions: set[int], start: int) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for batch in read_all(settings, topic, from_offsets={0: start} if start else None):
+        for message in batch:
+            value = decode(message.value())
+            if isinstance(value, Counted) and value.partition in partitions:
+                found[value.partition] = value.watermark
+    return found

@@ -1,0 +1,162 @@
+"""The deciding role's shell: reads `drift.panes`, commits events, requests and a snapshot with the offset read.
+
+One member is active per stream set (one partition); others stand by. A new owner starts from the latest snapshot and
+the panes that were open then; after an abort this one does the same, so there is one way to begin and no other.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import structlog
+
+from longshore import telemetry
+from longshore.config import Settings
+from longshore.errors import AbortedError
+from longshore.kafka.reader import read_all
+from longshore.monitor.decide import Decider, DeciderSettings, Outputs, Snapshot, load_snapshot
+from longshore.monitor.episodes import Phase, Rules
+from longshore.monitor.models import Profiles
+from longshore.records import DriftEvent
+from longshore.schema import Schema
+from longshore.stream import Batch, ExactlyOnceStream, Message, Single
+from longshore.topics import Topics
+
+log = structlog.get_logger()
+
+MAX_BATCH = 500
+POLL_TIMEOUT_S = 0.2
+
+
+def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
+    """The decider's part of the settings, in its own units."""
+    monitor = settings.monitor
+    needed, among = monitor.persistence
+    return DeciderSettings(
+        stream_set=schema.name,
+        model=settings.model,
+        rules=Rules(monitor.alpha, needed, among, monitor.min_fresh_labels, monitor.cooldown_windows),
+        window_records=monitor.window_records,
+        pane_ms=int(monitor.pane_s * 1_000),
+        lateness_ms=int(monitor.allowed_lateness_s * 1_000),
+    )
+
+
+class Deciding:
+    """Decides until told to stop."""
+
+    def __init__(self, settings: Settings, schema: Schema, profiles: Profiles) -> None:
+        self._settings = settings
+        self._topics = Topics.of(settings.topic_prefix, schema)
+        self._key = schema.name.encode()
+        self._decider_settings = decider_settings(settings, schema)
+        self._profiles = profiles
+        self._decider: Decider | None = None
+        self._gathered = Outputs([], [])
+        self._opened: float | None = None
+
+    def step(self, stream: ExactlyOnceStream) -> None:
+        """One round: poll, apply, commit at once what there is to tell and the rest about once a second."""
+        try:
+            batch = stream.poll(MAX_BATCH, POLL_TIMEOUT_S)
+            if batch:
+                self._apply(batch)
+            if self._due():
+                self.commit(stream)
+        except AbortedError as error:
+            log.warning("verdicts will be made again", error=str(error))
+            self.drop()
+
+    def commit(self, stream: ExactlyOnceStream) -> None:
+        """One transaction: events, requests, the snapshot, and the offset they go with."""
+        if self._opened is None or self._decider is None:
+            return
+        gathered = self._gathered
+        request_key = self._settings.model.encode()
+        stream.commit(
+            [
+                Batch(self._topics.events, [_message(self._key, event) for event in gathered.events]),
+                Batch(self._topics.requests, [_message(request_key, request) for request in gathered.requests]),
+                Single(self._topics.state, self._key, self._decider.snapshot()),
+            ]
+        )
+        self._gathered, self._opened = Outputs([], []), None
+        _measure(gathered.events, self._decider)
+
+    def finish(self, stream: ExactlyOnceStream) -> None:
+        """Commit before the partition is given up; an abort leaves it to the next owner."""
+        try:
+            self.commit(stream)
+        except AbortedError as error:
+            log.warning("the last verdicts were not committed and will be made again", error=str(error))
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget everything: the next record starts from the latest snapshot."""
+        self._decider, self._gathered, self._opened = None, Outputs([], []), None
+
+    def _apply(self, batch: list[Message]) -> None:
+        if self._decider is None:
+            self._decider = self._load(batch[0].offset())
+        self._opened = self._opened or time.monotonic()
+        for message in batch:
+            outputs = self._decider.apply(message.offset(), message.value())
+            self._gathered.events += outputs.events
+            self._gathered.requests += outputs.requests
+
+    def _due(self) -> bool:
+        if self._opened is None:
+            return False
+        waited = time.monotonic() - self._opened >= self._settings.monitor.commit_interval_s
+        return waited or bool(self._gathered.events or self._gathered.requests)
+
+    def _load(self, first: int) -> Decider:
+        """The decider as it stood before offset `first`: the latest snapshot, its open panes, and any gap to `first`.
+
+        Snapshot and offset are committed together, so a gap means that one was reset by hand: what lies in it was told
+        before, and is applied without telling it again.
+        """
+        snapshot = self._latest_snapshot()
+        decider = Decider(self._decider_settings, self._profiles, snapshot)
+        start, known = (snapshot.replay_from, snapshot.offset) if snapshot else (0, 0)
+        if start >= first:
+            return decider
+        for batch in read_all(self._settings, self._topics.panes, from_offsets={0: start} if start else None):
+            for message in batch:
+                if message.offset() < known:
+                    decider.rebuild(message.offset(), message.value())
+                elif message.offset() < first:
+                    decider.apply(message.offset(), message.value())
+        log.info("decider restored", snapshot_offset=known, rebuilt_from=start, next_offset=first)
+        return decider
+
+    def _latest_snapshot(self) -> Snapshot | None:
+        latest: bytes | None = None
+        for batch in read_all(self._settings, self._topics.state):
+            for message in batch:
+                if message.key() == self._key:
+                    latest = message.value()
+        return load_snapshot(latest) if latest else None
+
+
+def _message(key: bytes, value: msgspec.Struct) -> dict[str, bytes]:
+    return {"key": key, "value": msgspec.json.encode(value)}
+
+
+def _measure(events: list[DriftEvent], decider: Decider) -> None:
+    """Metrics and log lines of what was committed."""
+    watermark = decider.watermark_ms
+    if watermark is not None:
+        telemetry.WATERMARK.set(watermark / 1_000)
+    for phase in Phase:
+        telemetry.DRIFT_STATE.labels(phase.value).set(phase is decider.phase)
+    for event in events:
+        log.info("drift " + event.kind, version=event.model_version, window=event.window_index, state=event.state)
+        if event.kind != "verdict":
+            continue
+        telemetry.LAST_VERDICT.set_to_current_time()
+        telemetry.VERDICTS.labels(str(bool(event.detail["alert"])).lower()).inc()
+        for stream in event.streams:
+            for metric in ("psi", "kl", "js", "wasserstein", "ks"):
+                telemetry.DRIFT_DISTANCE.labels(stream.name, metric).set(getattr(stream, metric))

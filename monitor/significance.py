@@ -1,0 +1,166 @@
+"""Whether a window moved more than chance: two statistics per stream, their calibrated p-values, and the family's.
+
+The PSI, KL and Jensen-Shannon of a stream are to second order one test: it enters once, as the likelihood ratio G of
+the decile (or category) shares, whose tail stays that of χ² even in nearly empty bins. The second is the Wasserstein
+distance in reference-rank space, which a single outlier cannot move. How the nulls were measured is
+`longshore.monitor.calibration`'s matter, and what an alarm does is `longshore.monitor.decide`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from longshore.monitor.layout import Layout
+from longshore.profile import Calibration, Floats, Ints
+
+JS_FLOOR = 0.03
+"""Jensen-Shannon distance below which a significant change of shares is too small to matter (a PSI of about 0.005)."""
+
+RANK_FLOOR = 0.015
+"""The same for the rank distance: values displaced by 1.5 percentile points of the reference on average."""
+
+SMALLEST = 1e-300
+"""p-values end here, so that a logarithm of one is finite."""
+
+
+def share_statistics(layout: Layout, reference: Ints, current: Ints) -> Floats:
+    """G = 2·Σ O·ln(O/E) of the two samples' coarse bins; float64[…, streams] of counts int64[T] and int64[…, T]."""
+    p, q = layout.coarse(reference).astype(np.float64), layout.coarse(current).astype(np.float64)
+    m, n = _rows(layout, reference), _rows(layout, current)
+    m_bins, n_bins = np.repeat(m, layout.coarse_sizes, axis=-1), np.repeat(n, layout.coarse_sizes, axis=-1)
+    together = (p + q) / (m_bins + n_bins)
+    terms = _entropy(p, m_bins * together) + _entropy(q, n_bins * together)
+    return np.maximum(0.0, 2.0 * layout.per_stream_coarse(terms))
+
+
+def _entropy(observed: Floats, expected: Floats) -> Floats:
+    ratio = np.divide(observed, expected, out=np.ones_like(expected), where=expected > 0)
+    return np.asarray(special.xlogy(observed, ratio))
+
+
+def _rows(layout: Layout, counts: Ints) -> Floats:
+    """Every record is in one bin of each stream: the streams' totals, float64[…, streams]."""
+    return layout.per_stream(counts.astype(np.float64))
+
+
+def rank_distances(layout: Layout, reference: Ints, current: Ints) -> tuple[Floats, Floats]:
+    """∫|F−G|dF_reference over the values, and √(nm/(n+m)) to judge it by; float64[…, streams] each, 0 for nominal.
+
+    Sums to D = F−G at a bin's upper edge run over all streams at once: each stream's shares differ by 0 in total.
+    """
+    p, m = _value_shares(layout, reference)
+    q, n = _value_shares(layout, current)
+    valid = (m > 0) & (n > 0)
+    difference = np.cumsum((q - p) * np.repeat(valid, layout.sizes, axis=-1), axis=-1)
+    distance = layout.per_stream(p * np.abs(difference))
+    factor = np.sqrt(np.divide(n * m, n + m, out=np.zeros_like(distance), where=valid))
+    return distance * valid, factor
+
+
+def _value_shares(layout: Layout, counts: Ints) -> tuple[Floats, Floats]:
+    values = counts * layout.ranked
+    rows = layout.per_stream(values.astype(np.float64))
+    each = np.repeat(rows, layout.sizes, axis=-1)
+    return np.divide(values, each, out=np.zeros(values.shape), where=each > 0), rows
+
+
+def displaced(layout: Layout, reference: Ints, current: Ints) -> Floats:
+    """Jensen-Shannon distances of all streams' coarse bins, float64[streams] (see `distances.jensen_shannon`)."""
+    p: Floats = layout.coarse(reference).astype(np.float64) + 0.5
+    q: Floats = layout.coarse(current).astype(np.float64) + 0.5
+    p = p / np.repeat(layout.per_stream_coarse(p), layout.coarse_sizes, axis=-1)
+    q = q / np.repeat(layout.per_stream_coarse(q), layout.coarse_sizes, axis=-1)
+    middle = (p + q) / 2
+    divergence = layout.per_stream_coarse(p * np.log2(p / middle) + q * np.log2(q / middle)) / 2
+    return np.asarray(np.sqrt(np.maximum(0.0, divergence)), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Null:
+    """The null distributions for windows of one size, by stream (see `longshore.profile.Calibration`)."""
+
+    shares_scale: Floats
+    shares_df: Floats
+    rank_scale: Floats
+    rank_shift: Floats
+    family: float
+    family_from: float
+    tests: int
+
+    def shares_p(self, statistic: Floats) -> Floats:
+        """P(G ≥ statistic) when nothing drifts."""
+        return np.asarray(np.maximum(special.chdtrc(self.shares_df, statistic / self.shares_scale), SMALLEST))
+
+    def rank_p(self, statistic: Floats) -> Floats:
+        """P(√(nm/(n+m))·distance ≥ statistic) when nothing drifts."""
+        z = (statistic - self.rank_shift) / self.rank_scale
+        return np.asarray(np.clip(2.0 * special.ndtr(-z), SMALLEST, 1.0))
+
+    def adjusted(self, p: Floats) -> Floats:
+        """The chance that the smallest p-value of the whole family is ≤ p: what one compares with alpha.
+
+        Within the simulated range the family counts as many tests as were observed; it grows to all of them a hundred
+        times further out, where dependent tests act as independent ones.
+        """
+        position = np.log(np.maximum(p, SMALLEST) / self.family_from) / np.log(0.01)
+        effective = self.family + (self.tests - self.family) * np.clip(position, 0.0, 1.0)
+        return np.asarray(-np.expm1(effective * np.log1p(-np.minimum(p, 1 - 1e-16))))
+
+
+def null_for(calibration: Calibration, rows: int) -> Null:
+    """The null for windows of `rows` records: between simulated sizes in log n, beyond them the nearest."""
+    grid, at = np.log(calibration.sizes), np.log(max(rows, 1))
+
+    def between(values: Floats) -> Floats:
+        if values.ndim == 1:
+            return np.asarray(np.interp(at, grid, values))
+        return np.array([np.interp(at, grid, column) for column in values.T])
+
+    return Null(
+        shares_scale=between(calibration.shares_scale),
+        shares_df=between(calibration.shares_df),
+        rank_scale=between(calibration.rank_scale),
+        rank_shift=between(calibration.rank_shift),
+        family=float(between(calibration.family)),
+        family_from=float(np.exp(between(np.log(calibration.family_from)))),
+        tests=calibration.tests,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """One window's tests by stream: adjusted p-values, effects, and which streams alarm at the level asked for."""
+
+    p_values: Floats
+    rank_distance: Floats
+    alerts: npt.NDArray[np.bool_]
+
+    @property
+    def alert(self) -> bool:
+        """Whether any stream alarms."""
+        return bool(self.alerts.any())
+
+    @property
+    def p_value(self) -> float:
+        """The family's p-value: the smallest of the adjusted ones."""
+        return float(self.p_values.min())
+
+
+def judge(layout: Layout, calibration: Calibration, reference: Ints, current: Ints, alpha: float) -> Judgement:
+    """Test one window, counts int64[T], against the reference's counts, int64[T].
+
+    A stream alarms where one of its two tests is significant for the whole family *and* its own effect is above the
+    floor: at a large n every difference is significant.
+    """
+    rows = int(_rows(layout, current)[0])
+    null = null_for(calibration, rows)
+    shares_p = null.adjusted(null.shares_p(share_statistics(layout, reference, current)))
+    distance, factor = rank_distances(layout, reference, current)
+    rank_p = np.where(layout.ranked[layout.starts], null.adjusted(null.rank_p(distance * factor)), 1.0)
+    by_shares = (shares_p <= alpha) & (displaced(layout, reference, current) >= JS_FLOOR)
+    by_rank = (rank_p <= alpha) & (distance >= RANK_FLOOR)
+    return Judgement(np.minimum(shares_p, rank_p), distance, by_shares | by_rank)

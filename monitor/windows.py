@@ -1,0 +1,203 @@
+"""From panes to windows: merges deltas, closes panes behind the watermark, and fills windows of one model's era.
+
+An era begins with the first closed pane that holds champion records of a newer generation's version. It is decided by
+the panes' content and not by when the promotion was heard of, so the same records give the same windows. The old
+version's records are judged no further, and its window in progress is dropped: no window mixes two models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from longshore.errors import FormatError
+from longshore.monitor.messages import PaneDelta, pack, unpack
+from longshore.monitor.models import Profiles, Watched
+from longshore.profile import Ints
+from longshore.records import Route, Window
+
+
+class Era(msgspec.Struct, frozen=True):
+    """The model whose predictions are judged; generation 0 stands for none yet."""
+
+    version: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EraBegun:
+    """A newer generation's records appear, from pane `pane` on."""
+
+    before: Era
+    era: Era
+    pane: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filled:
+    """A full window of closed panes: `first_pane` to the pane before `end_pane`."""
+
+    era: Era
+    index: int
+    first_pane: int
+    end_pane: int
+    records: int
+    watched: Watched
+    counts: Ints
+    sums: Ints
+
+    def window(self, pane_ms: int) -> Window:
+        """The stretch of event time it covers."""
+        return Window(self.first_pane * pane_ms, self.end_pane * pane_ms, self.records)
+
+
+@dataclass(slots=True)
+class Open:
+    """A pane of one version still open, and the panes-topic offset of its first delta."""
+
+    offset: int
+    records: int
+    counts: Ints
+    sums: Ints
+
+
+class WindowState(msgspec.Struct):
+    """What a snapshot keeps; open panes are not in it but are read again from `drift.panes`."""
+
+    era: Era = Era()
+    generations: dict[str, int] = {}
+    closed_before: int = 0
+    index: int = 0
+    first_pane: int = -1
+    end_pane: int = -1
+    records: int = 0
+    bins: str = ""
+    late: int = 0
+
+
+class Windows:
+    """The open panes and the window in progress."""
+
+    def __init__(self, profiles: Profiles, window_records: int, state: WindowState | None = None) -> None:
+        self._profiles = profiles
+        self._window_records = window_records
+        self.state = state or WindowState()
+        self._open: dict[int, dict[str, Open]] = {}
+        self._counts: Ints | None = None
+        self._sums: Ints | None = None
+        if self.state.bins:
+            self._counts, self._sums = unpack(self.state.bins)
+
+    def know(self, version: str, generation: int) -> None:
+        """A version was made champion at this generation."""
+        self.state.generations[version] = max(generation, self.state.generations.get(version, 0))
+
+    def add(self, delta: PaneDelta, offset: int) -> None:
+        """Merge a delta; one for a pane already closed is tallied aside."""
+        if delta.route != Route.CHAMPION.value:
+            return
+        if delta.pane < self.state.closed_before:
+            self.state.late += delta.records
+            return
+        counts, sums = unpack(delta.bins)
+        watched = self._watched(delta.version)
+        if delta.layout != watched.name or len(counts) != watched.layout.total:
+            raise FormatError(
+                f"panes of {delta.version} were counted with profile {delta.layout}, the registry holds {watched.name}",
+                mend="point both monitor roles at one registry",
+            )
+        versions = self._open.setdefault(delta.pane, {})
+        held = versions.get(delta.version)
+        if held is None:
+            versions[delta.version] = Open(offset, delta.records, counts, sums)
+        else:
+            held.records += delta.records
+            held.counts = held.counts + counts
+            held.sums = held.sums + sums
+
+    def close_before(self, pane: int) -> Iterator[EraBegun | Filled]:
+        """Close every pane below `pane`, oldest first, and tell what comes of it.
+
+        A pane with a version whose promotion was not heard of yet waits for it, and all later panes with it.
+        """
+        for at in sorted(self._open):
+            if at >= pane:
+                break
+            versions = self._open[at]
+            if any(version not in self.state.generations for version in versions):
+                self.state.closed_before = max(self.state.closed_before, at)
+                return
+            self.state.closed_before = at + 1
+            del self._open[at]
+            yield from self._close(at, versions)
+        self.state.closed_before = max(self.state.closed_before, pane)
+
+    def oldest_offset(self) -> int | None:
+        """The panes-topic offset from which the open panes can be rebuilt; None when none is open."""
+        offsets = [held.offset for versions in self._open.values() for held in versions.values()]
+        return min(offsets, default=None)
+
+    def saved(self) -> WindowState:
+        """The state for a snapshot, with the window in progress."""
+        counts, sums = self._counts, self._sums
+        self.state.bins = "" if counts is None or sums is None else pack(counts, sums)
+        return self.state
+
+    def _close(self, pane: int, versions: dict[str, Open]) -> Iterator[EraBegun | Filled]:
+        state = self.state
+        newest = max(versions, key=lambda version: state.generations[version])
+        era = Era(newest, state.generations[newest])
+        if era.generation > state.era.generation:
+            before, state.era = state.era, era
+            state.index = 0
+            self._start_window()
+            yield EraBegun(before, era, pane)
+        held = versions.get(state.era.version)
+        if held is None:
+            return
+        self._grow(pane, held)
+        if state.records >= self._window_records:
+            yield self._filled()
+
+    def _grow(self, pane: int, held: Open) -> None:
+        state = self.state
+        if self._counts is None or self._sums is None:
+            state.first_pane = pane
+            self._counts, self._sums = np.zeros_like(held.counts), np.zeros_like(held.sums)
+        self._counts, self._sums = self._counts + held.counts, self._sums + held.sums
+        state.records += held.records
+        state.end_pane = pane + 1
+
+    def _filled(self) -> Filled:
+        state = self.state
+        assert self._counts is not None  # noqa: S101  (only a grown window is full)
+        assert self._sums is not None  # noqa: S101
+        filled = Filled(
+            era=state.era,
+            index=state.index,
+            first_pane=state.first_pane,
+            end_pane=state.end_pane,
+            records=state.records,
+            watched=self._watched(state.era.version),
+            counts=self._counts,
+            sums=self._sums,
+        )
+        state.index += 1
+        self._start_window()
+        return filled
+
+    def _start_window(self) -> None:
+        self._counts = self._sums = None
+        self.state.records, self.state.first_pane, self.state.end_pane = 0, -1, -1
+
+    def _watched(self, version: str) -> Watched:
+        watched = self._profiles.of(version)
+        if watched is None:
+            raise FormatError(
+                f"panes name version {version}, which the registry does not hold",
+                mend="point both monitor roles at one registry",
+            )
+        return watched

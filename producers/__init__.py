@@ -1,0 +1,1 @@
+"""Producers: put records, and later their labels, on topics."""

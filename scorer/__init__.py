@@ -1,0 +1,1 @@
+"""Scorer: scores records exactly once with the active model."""

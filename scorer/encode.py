@@ -1,0 +1,86 @@
+"""Columns and predictions to messages: a prediction with its input embedded verbatim, a dead letter with its origin.
+
+Pure: no clock, no Kafka. Dead letters' header names are Kafka Connect's (KIP-298); one that is there is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from longshore.codec import Decoded, Reject
+from longshore.columns import Floats
+from longshore.records import Route, Source
+from longshore.schema import Schema
+from longshore.stream import Message, Single
+
+CONTEXT = "__connect.errors."
+STAGE = "VALUE_CONVERTER"
+
+
+class PredictionEncoder:
+    """Encodes predictions for one schema (the entity's id is under the schema's key name)."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._struct = msgspec.defstruct(
+            "Prediction",
+            [
+                ("record_id", str),
+                (schema.key, str),
+                ("event_time", int),
+                ("scored_at", int),
+                ("prediction", float),
+                ("model_version", str),
+                ("route", str),
+                ("source", Source),
+                ("record", msgspec.Raw),
+            ],
+            gc=False,
+        )
+        self._encode = msgspec.json.Encoder().encode
+
+    def encode(
+        self, messages: Sequence[Message], decoded: Decoded, predictions: Floats, *, version: str, scored_at: int
+    ) -> list[dict[str, Any]]:
+        """One message per good record, in order and with its record's key."""
+        columns = decoded.columns
+        identity = zip(
+            decoded.positions,
+            columns.record_ids,
+            columns.keys,
+            columns.event_times.tolist(),
+            predictions.tolist(),
+            strict=True,
+        )
+        make, encode, route = self._struct, self._encode, Route.CHAMPION.value
+        out = []
+        for position, record_id, key, event_time, prediction in identity:
+            message = messages[position]
+            source = Source(message.topic(), message.partition(), message.offset())
+            raw = msgspec.Raw(message.value() or b"")
+            value = encode(make(record_id, key, event_time, scored_at, prediction, version, route, source, raw))
+            out.append({"key": message.key(), "value": value})
+        return out
+
+
+def dead_letter(message: Message, reject: Reject, *, topic: str, task: str) -> Single:
+    """The original key, value, headers and timestamp, and why and where it failed."""
+    headers = list(message.headers() or [])
+    present = {name for name, _ in headers}
+    context = {
+        "topic": message.topic(),
+        "partition": str(message.partition()),
+        "offset": str(message.offset()),
+        "connector.name": "longshore-scorer",
+        "task.id": task,
+        "stage": STAGE,
+        "class.name": "longshore.codec.Codec",
+        "exception.class.name": f"longshore.codec.{reject.reason.value}",
+        "exception.message": reject.message,
+        "exception.stacktrace": f"longshore.codec.{reject.reason.value}: {reject.message}",
+    }
+    headers += [(CONTEXT + name, text.encode()) for name, text in context.items() if CONTEXT + name not in present]
+    kind, at = message.timestamp()
+    return Single(topic, message.key(), message.value(), headers, timestamp_ms=at if kind else None)

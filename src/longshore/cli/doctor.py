@@ -1,0 +1,83 @@
+"""`longshore doctor`: every check a service's start depends on, before anything joins a group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import click
+
+from longshore.cli.app import App, output_option, pass_app, print_json
+from longshore.errors import EXIT_FAILED, ConfigurationError, LongshoreError
+from longshore.kafka.admin import check_reachable, existing_topics
+from longshore.redis_store import ModelCache
+from longshore.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's outcome."""
+
+    check: str
+    good: bool
+    found: str
+
+
+@click.command("doctor")
+@output_option
+@click.pass_context
+@pass_app
+def doctor(app: App, ctx: click.Context, output: str) -> None:
+    """Check schema, Kafka, topics, Redis and registry; exit 1 if anything is wrong."""
+    checks: dict[str, Callable[[], str]] = {
+        "schema": lambda: f"{app.schema.name}, {len(app.schema.fields)} fields",
+        "kafka": lambda: f"{check_reachable(app.settings)} broker(s)",
+        "topics": lambda: _topics(app),
+        "redis": lambda: _redis(app),
+        "registry": lambda: _registry(app),
+    }
+    findings = [_run(name, check) for name, check in checks.items()]
+    if output == "json":
+        print_json([{"check": f.check, "ok": f.good, "found": f.found} for f in findings])
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.good else 'FAIL'} {finding.check:9} {finding.found}")
+    ctx.exit(0 if all(f.good for f in findings) else EXIT_FAILED)
+
+
+def _run(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except LongshoreError as error:
+        return Finding(name, False, str(error))
+
+
+def _topics(app: App) -> str:
+    existing = existing_topics(app.settings)
+    specs = app.topics.specs(app.settings)
+    missing = [spec.name for spec in specs if spec.name not in existing]
+    if missing:
+        raise ConfigurationError(f"missing: {', '.join(missing)}", mend="run `longshore topics create`")
+    counts = {existing[name] for name in (app.topics.records, app.topics.predictions, app.topics.labels)}
+    if len(counts) > 1:
+        raise ConfigurationError(
+            f"records, predictions and labels have different numbers of partitions: {sorted(counts)}",
+            mend="give the three the same number; adding partitions changes the order within a key",
+        )
+    return f"{len(specs)} there, data topics with {counts.pop()} partitions"
+
+
+def _redis(app: App) -> str:
+    url = app.settings.redis_url
+    if url is None:
+        raise ConfigurationError("redis_url is not set", mend="run `longshore local up`, or set LONGSHORE_REDIS_URL")
+    active = ModelCache(url.get_secret_value()).active()
+    return f"model {active.version}, generation {active.generation}" if active else "answers, holds no model yet"
+
+
+def _registry(app: App) -> str:
+    registry = Registry.open(app.settings.registry(), app.settings.model)
+    alias = registry.alias("champion")
+    if alias is None:
+        raise ConfigurationError("no champion yet", mend="run `longshore train`")
+    return f"{len(registry.versions())} version(s), champion {alias.version}, generation {alias.generation}"

@@ -1,0 +1,204 @@
+"""`longshore model`: what the registry holds, and moving the champion by hand."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+
+from longshore.cli.app import App, output_option, pass_app, print_json
+from longshore.cli.projecting import converge
+from longshore.errors import ConfigurationError, IntegrityError
+from longshore.records import ModelEventKind
+from longshore.registry import AliasRecord, Registry
+
+ALIASES = ("champion", "challenger", "previous")
+
+
+@click.group("model")
+def model() -> None:
+    """The registry: versions, and which one is champion."""
+
+
+@model.command("list")
+@output_option
+@pass_app
+def list_versions(app: App, output: str) -> None:
+    """Every version, oldest first, with its metrics and the aliases that point at it."""
+    registry = _registry(app)
+    pointing = {name: record.version for name in ALIASES if (record := registry.alias(name))}
+    rows = [_row(registry, version, pointing) for version in registry.versions()]
+    if output == "json":
+        print_json(rows)
+    elif rows:
+        _print_rows(rows)
+    else:
+        click.echo(f"model {registry.model} has no version yet: run `longshore train`", err=True)
+
+
+@model.command("show")
+@click.argument("version")
+@output_option
+@pass_app
+def show(app: App, version: str, output: str) -> None:
+    """One version's manifest. VERSION: v1, v2, …, or champion, challenger, previous."""
+    registry = _registry(app)
+    version, record = _resolve(registry, version)
+    manifest = registry.manifest(version)
+    checksums = {name: described["sha256"] for name, described in manifest["files"].items()}
+    paths = {name: str(registry.path(version, name)) for name in manifest["files"]}
+    shown = {**manifest, "generation": record.generation if record else None, "files": paths, "sha256": checksums}
+    if output == "json":
+        print_json(shown)
+        return
+    for key, value in shown.items():
+        click.echo(f"{key:14} {value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
+
+
+@model.command("promote")
+@click.argument("version")
+@click.option("--reason", default="promoted by hand", show_default=True, help="Goes into the history.")
+@output_option
+@pass_app
+def promote(app: App, version: str, reason: str, output: str) -> None:
+    """Make a version champion; scorers swap to it between two transactions."""
+    registry = _registry(app)
+    version, _ = _resolve(registry, version)
+    _move(app, registry, version, kind=ModelEventKind.PROMOTED, reason=reason, output=output)
+
+
+@model.command("rollback")
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Goes into the history.")
+@output_option
+@pass_app
+def rollback(app: App, reason: str, output: str) -> None:
+    """Make the version before the champion champion again; once more goes one further back."""
+    registry = _registry(app)
+    version, _ = _resolve(registry, "previous")
+    _move(app, registry, version, kind=ModelEventKind.ROLLED_BACK, reason=reason, output=output)
+
+
+@model.command("history")
+@output_option
+@pass_app
+def history(app: App, output: str) -> None:
+    """Every move of the champion, oldest first: when, by whom and why."""
+    records = _registry(app).history()
+    if output == "json":
+        print_json(records)
+        return
+    for record in records:
+        when = datetime.fromtimestamp(record.time / 1_000, UTC).isoformat(timespec="seconds")
+        what = f"{record.generation:4} {record.kind.value:12} {record.version:6}"
+        click.echo(f"{what} {when} {record.actor}: {record.reason}")
+
+
+@model.command("verify")
+@click.argument("version", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every version (the default without VERSION).")
+@output_option
+@pass_app
+def verify(app: App, version: str | None, everything: bool, output: str) -> None:
+    """Compare every file with its sha256; exit 1 if any is damaged or missing."""
+    if version and everything:
+        raise ConfigurationError("VERSION and --all were both given", mend="name a version, or all")
+    registry = _registry(app)
+    wanted = [_resolve(registry, version)[0]] if version else registry.versions()
+    if not wanted:
+        raise _empty(registry)
+    problems = {name: registry.verify(name) for name in wanted}
+    if output == "json":
+        print_json([{"version": name, "ok": not found, "problems": found} for name, found in problems.items()])
+    else:
+        for name, found in problems.items():
+            click.echo(f"{name:6} {'; '.join(found) or 'ok'}")
+    if any(problems.values()):
+        raise click.exceptions.Exit(1)
+
+
+def _move(app: App, registry: Registry, version: str, *, kind: ModelEventKind, reason: str, output: str) -> None:
+    """Move the champion, then bring Redis and model.events along as far as they can be reached."""
+    current = registry.alias()
+    changed = current is None or current.version != version
+    record = current
+    if changed:
+        if damage := registry.verify(version):
+            raise IntegrityError(f"{version} is damaged ({damage[0]})", mend="restore it, or choose another version")
+        record = registry.move_alias(
+            "champion",
+            version,
+            expected_generation=current.generation if current else 0,
+            trigger_id="manual",
+            actor=_actor(),
+            reason=reason,
+            kind=kind,
+        )
+    assert record is not None  # noqa: S101  # either there was a champion or one was just made
+    waiting = converge(app)
+    if output == "json":
+        moved = {"version": version, "generation": record.generation, "changed": changed}
+        print_json({**moved, "previous": current.version if current else None, "pending": waiting})
+        return
+    click.echo(f"{version} is {'now' if changed else 'already'} champion, generation {record.generation}")
+    for line in waiting:
+        click.echo(f"later, by the services' own projectors: {line}", err=True)
+
+
+def _registry(app: App) -> Registry:
+    return Registry.open(app.settings.registry(), app.settings.model)
+
+
+def _resolve(registry: Registry, name: str) -> tuple[str, AliasRecord | None]:
+    """The version an argument means, and the latest move that made it champion (or what the alias says)."""
+    if name not in ALIASES:
+        registry.manifest(name)
+        moves = [record for record in registry.history() if record.version == name]
+        return name, moves[-1] if moves else None
+    record = registry.alias(name)
+    if record is not None:
+        return record.version, record
+    versions = registry.versions()
+    if not versions:
+        raise _empty(registry)
+    mend = f"promote one of {', '.join(versions)} with `longshore model promote`"
+    raise ConfigurationError(f"model {registry.model} has no {name} version", mend=mend)
+
+
+def _empty(registry: Registry) -> ConfigurationError:
+    return ConfigurationError(f"the registry holds no version of model {registry.model}", mend="run `longshore train`")
+
+
+def _row(registry: Registry, version: str, pointing: dict[str, str]) -> dict[str, Any]:
+    manifest = registry.manifest(version)
+    return {
+        "version": version,
+        "created": manifest["created"],
+        "aliases": [name for name, target in pointing.items() if target == version],
+        "metrics": manifest.get("metrics") or {},
+        "trigger_id": manifest.get("trigger_id") or "",
+    }
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    click.echo(f"{'version':8} {'created':19} {'rmse':>12} {'r2':>8}  {'aliases':20} trigger")
+    for row in rows:
+        numbers = [_number(row["metrics"].get(name)) for name in ("rmse", "r2")]
+        cells = f"{row['version']:8} {row['created'][:19]:19} {numbers[0]:>12} {numbers[1]:>8}"
+        click.echo(f"{cells}  {', '.join(row['aliases']):20} {row['trigger_id']}".rstrip())
+
+
+def _number(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, int | float) else "-"
+
+
+def _actor() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid{os.getuid()}"  # a container's user without a name
+    return f"{user}@{socket.gethostname()}"

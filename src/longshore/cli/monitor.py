@@ -1,0 +1,40 @@
+"""`longshore monitor`: wires the monitor's roles to Kafka and the registry."""
+
+from __future__ import annotations
+
+import click
+
+from longshore.cli.app import App, pass_app
+from longshore.errors import ConfigurationError
+from longshore.instance import instance_id
+from longshore.kafka.admin import create_topics
+from longshore.monitor.service import ROLES, run
+from longshore.registry import Registry
+from longshore.service import running
+
+
+@click.command("monitor")
+@click.option(
+    "--role",
+    type=click.Choice(sorted(ROLES)),
+    default="all",
+    show_default=True,
+    help="count scales out over partitions; decide has one active member, more stand by.",
+)
+@click.option("--instance", help="Stable name of this replica [host + slot]. Two living processes must not share one.")
+@pass_app
+def monitor(app: App, role: str, instance: str | None) -> None:
+    """Count predictions into panes and decide on drift, until SIGTERM."""
+    settings = app.settings
+    with running("monitor", settings) as runtime:
+        create_topics(settings, app.topics.specs(settings))
+        registry = Registry.open(settings.registry(), settings.model)
+
+        def read_profile(version: str) -> bytes | None:
+            try:
+                return registry.read(version, "profile")
+            except ConfigurationError:
+                return None
+
+        name = instance or instance_id(settings, f"monitor-{role}")
+        run(settings, app.schema, runtime, role=role, instance=name, read_profile=read_profile)

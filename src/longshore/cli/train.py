@@ -1,0 +1,255 @@
+"""`longshore train`: a batch run on a file, the stream or generated rows; with `--follow`, requests until stopped."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+from longshore import telemetry
+from longshore.cli.app import App, output_option, pass_app, print_json, projector_for
+from longshore.dataset import locate, read_csv
+from longshore.errors import ConfigurationError
+from longshore.instance import instance_id
+from longshore.kafka.admin import create_topics
+from longshore.kafka.exactly_once import ExactlyOnce
+from longshore.records import RetrainRequest
+from longshore.registry import Registry
+from longshore.registry.formats import check_name
+from longshore.schema import Schema, districts
+from longshore.service import Runtime, configure_logs, running
+from longshore.trainer.dataset_stream import StreamDataset
+from longshore.trainer.rows import check_usable, from_frame
+from longshore.trainer.run import Outcome, Trainer
+from longshore.trainer.service import Follower, wait_for_rows
+from longshore.trainer.training import STAGES, Report, TrainingSet
+
+log = structlog.get_logger()
+
+PROJECT_INTERVAL_S = 2.0
+
+
+@click.command("train")
+@click.option("--data", type=click.Path(path_type=Path), help="CSV with the features and the target.")
+@click.option("--from", "origin", type=click.Choice(["stream"]), help="Train on the stream's labelled records.")
+@click.option("--rows", type=click.IntRange(min=1), default=20_000, show_default=True, help="Rows to generate.")
+@click.option("--seed", type=int, help="Seed of the model and of generated rows [trainer.seed].")
+@click.option("--trigger-id", help="Name of this run: the same name again resumes it [a new one].")
+@click.option("--follow", is_flag=True, help="Serve retraining requests until SIGTERM.")
+@click.option(
+    "--label-wait", type=float, default=600.0, show_default=True, help="With --follow: seconds to wait for labels."
+)
+@click.option("--instance", help="With --follow: stable name of this replica [host + slot].")
+@output_option
+@pass_app
+def train(
+    app: App,
+    *,
+    data: Path | None,
+    origin: str | None,
+    rows: int,
+    seed: int | None,
+    trigger_id: str | None,
+    follow: bool,
+    label_wait: float,
+    instance: str | None,
+    output: str,
+) -> None:
+    """Train a model, judge it against the champion on rows neither has seen, and promote it if it is not worse.
+
+    Rows come from --data, else the setting `data`, else the cached housing.csv, else the generator. Exits 0 when the
+    run finished, also if the new version was rejected.
+    """
+    if seed is not None:
+        if not 0 <= seed < 2**32:
+            raise ConfigurationError(f"--seed {seed} is out of range", mend="choose one from 0 to 4294967295")
+        trainer = app.settings.trainer.model_copy(update={"seed": seed})
+        app = App(app.settings.model_copy(update={"trainer": trainer}))
+    if (data and origin) or (follow and (data or origin or trigger_id)):
+        raise click.UsageError("--data, --from and --follow exclude one another, and --follow takes no --trigger-id")
+    if trigger_id:
+        check_name(trigger_id, "--trigger-id")
+    if follow:
+        _follow(app, instance, label_wait)
+        return
+    configure_logs()  # to stderr: structlog's own default is stdout
+    outcome = _run_once(app, data, origin, rows, trigger_id or f"train-{uuid.uuid4().hex[:12]}")
+    if not (app.settings.redis_url or app.settings.bootstrap_servers):
+        click.echo("Redis and Kafka are not set: a running scorer or trainer will copy the model there", err=True)
+    _print(outcome, output)
+
+
+def _run_once(app: App, data: Path | None, origin: str | None, rows: int, trigger_id: str) -> Outcome:
+    registry = Registry.open(app.settings.registry(), app.settings.model)
+    with _progress() as report:
+        runner = _trainer(app, registry, "train", report, projector_for(app).tick)
+        return runner.run(trigger_id, lambda: _dataset(app, data, origin, rows), reason="batch training")
+
+
+def _dataset(app: App, data: Path | None, origin: str | None, rows: int) -> TrainingSet:
+    schema, settings = app.schema, app.settings
+    if origin == "stream":
+        stream = StreamDataset(settings, schema)
+        found = stream.training_set(stream.refresh())
+        check_usable(found.rows, min_rows=settings.trainer.min_rows, empty_columns_allowed=True)
+        return found
+    path = locate(data, settings)
+    frame = (
+        _generated(schema, rows, settings.trainer.seed) if path is None else read_csv(path, schema, require_target=True)
+    )
+    if len(frame) > settings.trainer.max_rows:
+        click.echo(f"only the last {settings.trainer.max_rows:,} of {len(frame):,} rows are used", err=True)
+        frame = frame.iloc[-settings.trainer.max_rows :]
+    labelled = from_frame(frame, schema)
+    check_usable(labelled, min_rows=settings.trainer.min_rows)
+    return TrainingSet(labelled, "generator" if path is None else f"file {path.name}")
+
+
+def _generated(schema: Schema, rows: int, seed: int) -> Any:
+    if schema.fingerprint() != districts().fingerprint():
+        raise ConfigurationError(
+            f"there is no generator for the schema {schema.name}", mend="name a CSV with --data, or use --from stream"
+        )
+    from longshore.producers.generator import history_frame  # noqa: PLC0415  (only where there is no data)
+
+    return history_frame(rows, seed)
+
+
+def _trainer(app: App, registry: Registry, actor: str, report: Report, project: Callable[[], object]) -> Trainer:
+    from longshore.monitor.reference import build_profile  # noqa: PLC0415  (`train --help` needs no monitor)
+
+    return Trainer(
+        settings=app.settings,
+        registry=registry,
+        build_profile=build_profile,
+        project=project,
+        actor=actor,
+        report=report,
+    )
+
+
+def _follow(app: App, instance: str | None, label_wait_s: float) -> None:
+    settings = app.settings
+    with running("trainer", settings) as runtime:
+        name = instance or instance_id(settings, "trainer")
+        create_topics(settings, app.topics.specs(settings))
+        registry = Registry.open(settings.registry(), settings.model)
+        projector = projector_for(app)
+        dataset = StreamDataset(settings, app.schema)
+
+        def work(request: RetrainRequest, check: Callable[[], None]) -> Outcome:
+            def report(stage: str, figures: dict[str, Any]) -> None:
+                _report_stage(stage, figures)
+                check()
+
+            runner = _trainer(app, registry, f"trainer {name}", report, projector.tick)
+            reason = f"{request.cause} drift, episode {request.episode}, attempt {request.attempt}"
+            try:
+                return runner.run(
+                    request.trigger_id, lambda: _fresh(app, dataset, request, check, label_wait_s), reason=reason
+                )
+            finally:
+                _mark(None)
+
+        follower = Follower(settings, registry, work, owner=name)
+        threading.Thread(target=_project, args=(projector.tick, runtime), name="projector", daemon=True).start()
+        stream = ExactlyOnce(
+            settings,
+            group=settings.topic_prefix + settings.trainer.group,
+            instance=name,
+            topics=[app.topics.requests],
+            on_revoked=follower.drop,
+            on_lost=follower.drop,
+        )
+        try:
+            follower.serve(stream, runtime)
+        finally:
+            stream.close()
+
+
+def _fresh(
+    app: App, dataset: StreamDataset, request: RetrainRequest, check: Callable[[], None], wait_s: float
+) -> TrainingSet:
+    """The stream's labelled rows since the drift began, once there are enough; the older ones as history."""
+    found: list[TrainingSet] = []
+
+    def ready() -> int:
+        found[:] = [dataset.training_set(dataset.refresh(), request.window.start)]
+        return len(found[0].rows)
+
+    wait_for_rows(ready, app.settings.trainer.min_rows, check=check, wait_s=wait_s)
+    check_usable(found[0].rows, min_rows=app.settings.trainer.min_rows, empty_columns_allowed=True)
+    return found[0]
+
+
+def _project(tick: Callable[[], object], runtime: Runtime) -> None:
+    while not runtime.stop.is_set():
+        tick()
+        runtime.stop.wait(PROJECT_INTERVAL_S)
+
+
+def _report_stage(stage: str, figures: dict[str, Any]) -> None:
+    _mark(stage)
+    log.info("training", stage=stage, **figures)
+
+
+def _mark(stage: str | None) -> None:
+    for name in STAGES:
+        telemetry.TRAINING_STAGE.labels(name).set(name == stage)
+
+
+class _progress:  # noqa: N801  (a context manager used as a function)
+    """Stages as a spinner on a terminal, as lines otherwise; on stderr, stdout belongs to the result."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._status = self._console.status("training") if self._console.is_terminal else None
+
+    def __enter__(self) -> Report:
+        if self._status:
+            self._status.start()
+        return self._report
+
+    def __exit__(self, *error: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def _report(self, stage: str, figures: dict[str, Any]) -> None:
+        _mark(stage)
+        number = f"{STAGES.index(stage) + 1}/{len(STAGES)}"
+        shown = "  ".join(f"{name} {_figure(value)}" for name, value in figures.items() if name != "reason")
+        self._console.print(f"[{number}] {stage:<9} {shown}".rstrip(), markup=False)
+        if self._status:
+            self._status.update(f"training: {stage}")
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _print(outcome: Outcome, output: str) -> None:
+    found = {
+        "version": outcome.version,
+        "promoted": outcome.status == "promoted",
+        "reason": outcome.reason,
+        "metrics": outcome.metrics,
+    }
+    if output == "json":
+        print_json(found)
+        return
+    table = Table(show_header=False, box=None)
+    table.add_row("version", outcome.version or "")
+    table.add_row("outcome", outcome.status)
+    table.add_row("reason", outcome.reason)
+    for name, value in (outcome.metrics or {}).items():
+        table.add_row(name, " … ".join(map(_figure, value)) if isinstance(value, list) else _figure(value))
+    Console().print(table)

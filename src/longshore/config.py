@@ -1,0 +1,180 @@
+"""Settings: one frozen, validated object, read from flags, `LONGSHORE_…`, and `longshore.toml`, in that order.
+
+Nothing is read at import. All errors are reported together, each naming the key, the value and the mend. Environment
+names are `LONGSHORE_` plus the key, sections joined by `__`: `LONGSHORE_MONITOR__PANE_S=30`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from longshore.errors import ConfigurationError
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(Section):
+    """How to reach Kafka. `client` holds librdkafka's own keys (TLS, SASL, …) and wins over our defaults."""
+
+    client: dict[str, SecretStr] = Field(default_factory=dict)
+    group_protocol: Literal["classic", "consumer"] = "classic"
+    session_timeout_ms: int = Field(default=6_000, ge=1_000)
+    transaction_timeout_ms: int = Field(default=15_000, ge=1_000)
+    request_timeout_s: float = Field(default=10.0, gt=0)
+
+
+class TopicsSettings(Section):
+    """How topics are created. `replication` of 0 means 3, or 1 where the cluster has a single broker."""
+
+    partitions: int = Field(default=4, ge=1)
+    replication: int = Field(default=0, ge=0)
+    min_insync_replicas: int = Field(default=0, ge=0)
+    retention_hours: float = Field(default=168.0, gt=0)
+
+
+class ScorerSettings(Section):
+    """Batch sizes and timings of the scorer."""
+
+    group: str = "scorer"
+    max_batch: int = Field(default=4_000, ge=1, le=100_000)
+    poll_timeout_s: float = Field(default=0.05, gt=0)
+    commit_interval_s: float = Field(default=0.1, ge=0)
+    model_poll_s: float = Field(default=1.0, gt=0)
+
+
+class MonitorSettings(Section):
+    """Panes, windows, the alarm's error rate and its persistence."""
+
+    group: str = "monitor"
+    pane_s: float = Field(default=10.0, gt=0)
+    window_records: int = Field(default=1_000, ge=100)
+    allowed_lateness_s: float = Field(default=10.0, ge=0)
+    idle_after_s: float = Field(default=5.0, gt=0)
+    commit_interval_s: float = Field(default=1.0, gt=0)
+    alpha: float = Field(default=0.001, gt=0, lt=1)
+    persistence: tuple[int, int] = (2, 3)
+    min_fresh_labels: int = Field(default=1_000, ge=0)
+    cooldown_windows: int = Field(default=3, ge=0)
+
+
+class TrainerSettings(Section):
+    """The batch run: sizes, split and gate."""
+
+    group: str = "trainer"
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    min_rows: int = Field(default=500, ge=50)
+    max_rows: int = Field(default=200_000, ge=1_000)
+    claim_ttl_s: float = Field(default=30.0, gt=0)
+    margin: float = Field(default=0.01, ge=0)
+    seed: int = 42
+
+
+class ServerSettings(Section):
+    """Where a service's /metrics, /healthz and /readyz listen; port 0 picks a free one, logged at start."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65_535)
+
+
+class Settings(BaseSettings):
+    """Everything a Longshore process may be told."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="LONGSHORE_", env_nested_delimiter="__", env_ignore_empty=True
+    )
+
+    home: Path = Path(".longshore")
+    bootstrap_servers: str | None = None
+    redis_url: SecretStr | None = None
+    registry_url: str | None = None
+    topic_prefix: str = Field(default="longshore.", pattern=r"^[A-Za-z0-9._-]{0,200}$")
+    schema_file: Path | None = None
+    model: str = Field(default="default", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    instance: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    data: Path | None = None
+
+    kafka: KafkaSettings = KafkaSettings()
+    topics: TopicsSettings = TopicsSettings()
+    scorer: ScorerSettings = ScorerSettings()
+    monitor: MonitorSettings = MonitorSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    server: ServerSettings = ServerSettings()
+
+    def registry(self) -> str:
+        """The registry's address: the setting, or a folder under `home`."""
+        return self.registry_url or str(self.home / "registry")
+
+
+def load(config_file: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
+    """Read settings: `flags` over the environment over `config_file` (default: `longshore.toml` where present).
+
+    Raises:
+        ConfigurationError: a file cannot be read or parsed, a key is unknown or a value is out of range.
+
+    """
+    path = config_file or Path("longshore.toml")
+    values = _read_toml(path) if config_file or path.is_file() else {}
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del dotenv_settings, file_secret_settings
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=values)
+
+    try:
+        return Loaded(**{key: value for key, value in (flags or {}).items() if value is not None})
+    except ValidationError as error:
+        raise ConfigurationError(
+            _explain(error, path if values else None), mend="correct each and start again"
+        ) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"config file {path}: {error.strerror}", mend="name a readable TOML file with --config"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"config file {path} is not TOML: {error}", mend="correct the line it names"
+        ) from error
+    client = values.get("kafka", {}).get("client") if isinstance(values.get("kafka"), dict) else None
+    if isinstance(client, dict):
+        values["kafka"]["client"] = {key: _librdkafka_value(value) for key, value in client.items()}
+    return values
+
+
+def _librdkafka_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _explain(error: ValidationError, path: Path | None) -> str:
+    """All problems in one line: key, what was found (never a secret's text), what is allowed."""
+    problems = []
+    for item in error.errors(include_url=False, include_context=False):
+        key = ".".join(str(part) for part in item["loc"])
+        secret = key.startswith("kafka.client") or "url" in key
+        found = "" if secret or item["type"] == "extra_forbidden" else f" = {item['input']!r}"
+        reason = "unknown key" if item["type"] == "extra_forbidden" else item["msg"][:1].lower() + item["msg"][1:]
+        problems.append(f"{key}{found}: {reason}")
+    return f"settings{f' in {path} or the environment' if path else ''}: " + "; ".join(problems)

@@ -1,0 +1,107 @@
+"""Topics and offsets as an administrator sees them: create, describe, compare."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from longshore.config import Settings
+from longshore.errors import ConfigurationError, UnavailableError
+from longshore.kafka.client import bootstrap, client_config, translate
+from longshore.topics import TopicSpec
+
+
+@contextlib.contextmanager
+def _admin(settings: Settings, doing: str) -> Iterator[AdminClient]:
+    try:
+        yield AdminClient(client_config(settings))
+    except KafkaException as error:
+        if error.args[0].code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN):
+            raise UnavailableError(
+                f"Kafka at {bootstrap(settings)} does not answer ({doing})",
+                mend="see that it is up and that LONGSHORE_BOOTSTRAP_SERVERS is right",
+            ) from error
+        if error.args[0].code() == KafkaError._INVALID_ARG:
+            raise ConfigurationError(f"kafka.client: {error.args[0].str()}", mend="correct the key it names") from error
+        raise translate(error, doing) from error
+
+
+def check_reachable(settings: Settings) -> int:
+    """The number of brokers that answer.
+
+    Raises:
+        UnavailableError: none does.
+
+    """
+    with _admin(settings, "connecting") as admin:
+        return len(admin.list_topics(timeout=settings.kafka.request_timeout_s).brokers)
+
+
+def existing_topics(settings: Settings) -> dict[str, int]:
+    """Every topic's name and number of partitions."""
+    with _admin(settings, "listing topics") as admin:
+        topics = admin.list_topics(timeout=settings.kafka.request_timeout_s).topics
+        return {name: len(topic.partitions) for name, topic in topics.items()}
+
+
+def create_topics(settings: Settings, specs: Iterable[TopicSpec]) -> list[str]:
+    """Create what is missing and return its names; a topic that exists is left as it is."""
+    brokers = check_reachable(settings)
+    replication = settings.topics.replication or min(3, brokers)
+    in_sync = settings.topics.min_insync_replicas or max(1, replication - 1)
+    missing = [spec for spec in specs if spec.name not in existing_topics(settings)]
+    new = [
+        NewTopic(
+            spec.name,
+            num_partitions=spec.partitions,
+            replication_factor=replication,
+            config=spec.config | {"min.insync.replicas": str(in_sync)},
+        )
+        for spec in missing
+    ]
+    created = []
+    with _admin(settings, "creating topics") as admin:
+        for name, future in (admin.create_topics(new) if new else {}).items():
+            try:
+                future.result(timeout=settings.kafka.request_timeout_s)
+                created.append(name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+    return created
+
+
+def partition_count(settings: Settings, topic: str) -> int:
+    """How many partitions a topic has.
+
+    Raises:
+        UnavailableError: no broker answers or the topic does not exist.
+
+    """
+    with _admin(settings, f"describing {topic}") as admin:
+        found = admin.list_topics(topic, timeout=settings.kafka.request_timeout_s).topics[topic]
+    if found.error is not None or not found.partitions:
+        raise UnavailableError(f"topic {topic} does not exist", mend="run `longshore topics create`")
+    return len(found.partitions)
+
+
+def end_offsets(settings: Settings, topic: str) -> dict[int, int]:
+    """The offset after the last one of each partition (markers and open transactions included)."""
+    numbers = range(partition_count(settings, topic))
+    with _admin(settings, f"reading the ends of {topic}") as admin:
+        futures = admin.list_offsets({TopicPartition(topic, n): OffsetSpec.latest() for n in numbers})
+        timeout = settings.kafka.request_timeout_s
+        return {partition.partition: future.result(timeout=timeout).offset for partition, future in futures.items()}
+
+
+def committed_offsets(settings: Settings, group: str, topic: str) -> dict[int, int]:
+    """A group's committed offsets of a topic; partitions without one are left out."""
+    numbers = range(partition_count(settings, topic))
+    wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, n) for n in numbers])
+    with _admin(settings, f"reading the offsets of {group}") as admin:
+        future = admin.list_consumer_group_offsets([wanted])[group]
+        found = future.result(timeout=settings.kafka.request_timeout_s).topic_partitions
+        return {p.partition: p.offset for p in found if p.offset >= 0}

@@ -1,0 +1,101 @@
+"""The log of model events: what the registry says happened, each event once, whoever appends and dies doing so.
+
+Appending is exclusive through one transactional id for all projectors of a prefix. The steps, and what a kill leaves:
+
+1. read        nothing; if every event is there (the usual case) nobody is disturbed
+2. init        the predecessor is fenced, its open transaction aborted or completed, before this call returns
+3. read again  now nobody else can append: what is missing is missing for good
+4. produce     written, invisible to `read_committed` readers
+5. commit      visible at once; a kill before leaves a transaction that the next projector's step 2 aborts
+
+An ambiguous commit needs nothing of its own: the producer is dropped and the next call's steps 2 and 3 tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+from confluent_kafka import KafkaException, Producer
+
+from longshore.config import Settings
+from longshore.errors import AbortedError, FencedError
+from longshore.kafka.admin import partition_count
+from longshore.kafka.client import client_config, translate
+from longshore.kafka.producing import PRODUCER_DEFAULTS, enqueue
+from longshore.kafka.reader import read_all
+from longshore.records import ModelEvent
+from longshore.registry.timeline import Identity, identity
+from longshore.stream import Single
+
+log = structlog.get_logger()
+
+
+class ModelEventLog:
+    """The topic `model.events`, keyed by model; UnavailableError when Kafka is away or the topic does not exist."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._id = f"{settings.topic_prefix}model-events"
+        self._timeout_s = settings.kafka.request_timeout_s
+
+    def append_missing(self, events: Sequence[ModelEvent]) -> int:
+        """Append those of `events` that the topic does not hold, in their order; how many that were.
+
+        Raises:
+            AbortedError: another projector took over in the middle; a later call finds out what is left to do.
+
+        """
+        partition_count(self._settings, self._topic)
+        if not self._missing(events):
+            return 0
+        try:
+            producer = self._exclusive_producer()
+            missing = self._missing(events)
+            if missing:
+                self._append(producer, missing)
+        except FencedError as error:
+            raise AbortedError(
+                f"{self._topic}: another projector took over", mend="the next round reads what it appended"
+            ) from error
+        return len(missing)
+
+    def read(self) -> list[ModelEvent]:
+        """Every committed event of every model, in the topic's order; values that are no event are passed over."""
+        found = []
+        for batch in read_all(self._settings, self._topic):
+            for message in batch:
+                try:
+                    found.append(msgspec.json.decode(message.value() or b"", type=ModelEvent))
+                except (msgspec.MsgspecError, UnicodeDecodeError):
+                    log.debug("not a model event", topic=self._topic, offset=message.offset())
+        return found
+
+    def _missing(self, events: Sequence[ModelEvent]) -> list[ModelEvent]:
+        there: set[Identity] = {identity(event) for event in self.read()}
+        return [event for event in events if identity(event) not in there]
+
+    def _exclusive_producer(self) -> Producer:
+        config = client_config(self._settings) | PRODUCER_DEFAULTS
+        config["transactional.id"] = self._id
+        config["transaction.timeout.ms"] = self._settings.kafka.transaction_timeout_ms
+        config.update({key: value.get_secret_value() for key, value in self._settings.kafka.client.items()})
+        try:
+            producer = Producer(config)
+            producer.init_transactions(self._timeout_s)
+        except KafkaException as error:
+            raise translate(error, f"appending to {self._topic}") from error
+        return producer
+
+    def _append(self, producer: Producer, events: Sequence[ModelEvent]) -> None:
+        try:
+            producer.begin_transaction()
+            for event in events:
+                value = msgspec.json.encode(event)
+                enqueue(producer, Single(self._topic, event.model.encode(), value, None), self._timeout_s)
+            producer.commit_transaction(self._timeout_s)
+        except KafkaException as error:
+            producer.purge()
+            raise translate(error, f"appending to {self._topic}") from error

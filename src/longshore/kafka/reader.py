@@ -1,0 +1,105 @@
+"""Reading a topic outside any group: from its start to its present end, or following it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from longshore.config import Settings
+from longshore.errors import UnavailableError
+from longshore.kafka.admin import partition_count
+from longshore.kafka.client import client_config, translate
+from longshore.stream import Message
+
+BATCH = 5_000
+SILENCE_LIMIT_S = 60.0
+"""How long `read_all` waits for a partition's end: longer than an abandoned transaction blocks a reader."""
+
+
+def read_all(settings: Settings, topic: str, *, from_offsets: dict[int, int] | None = None) -> Iterator[list[Message]]:
+    """Every committed message from the start (or `from_offsets`) to the end as it is when each partition is reached.
+
+    Raises:
+        UnavailableError: no broker answers, or a partition's end is not reached.
+
+    """
+    starts = from_offsets or {}
+    partitions = [
+        TopicPartition(topic, number, starts.get(number, OFFSET_BEGINNING))
+        for number in range(partition_count(settings, topic))
+    ]
+    consumer = _consumer(settings)
+    try:
+        consumer.assign(partitions)
+        yield from _until_ends(consumer, topic, {p.partition for p in partitions})
+    finally:
+        consumer.close()
+
+
+def _until_ends(consumer: Consumer, topic: str, open_partitions: set[int]) -> Iterator[list[Message]]:
+    heard = time.monotonic()
+    while open_partitions:
+        batch, ended = _next(consumer, topic, 0.5)
+        if batch or ended:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > SILENCE_LIMIT_S:
+            raise UnavailableError(
+                f"topic {topic}: no end of partitions {sorted(open_partitions)}", mend="see that Kafka is up"
+            )
+        live = [message for message in batch if message.partition() in open_partitions]
+        open_partitions -= ended
+        if live:
+            yield live
+
+
+def follow(
+    settings: Settings, topic: str, *, stop: threading.Event, from_end: bool = False, timeout_s: float = 0.2
+) -> Iterator[list[Message]]:
+    """Every committed message as it comes, until `stop`; an empty list when nothing came for `timeout_s`."""
+    start = OFFSET_END if from_end else OFFSET_BEGINNING
+    numbers = range(partition_count(settings, topic))
+    consumer = _consumer(settings)
+    try:
+        consumer.assign([TopicPartition(topic, number, start) for number in numbers])
+        while not stop.is_set():
+            yield _next(consumer, topic, timeout_s)[0]
+    finally:
+        consumer.close()
+
+
+def _consumer(settings: Settings) -> Consumer:
+    config = client_config(settings)
+    config.update(
+        {
+            "group.id": f"{settings.topic_prefix}reader",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 20,
+        }
+    )
+    config.update({k: v.get_secret_value() for k, v in settings.kafka.client.items()})
+    return Consumer(config)
+
+
+def _next(consumer: Consumer, topic: str, timeout_s: float) -> tuple[list[Message], set[int]]:
+    batch: list[Message] = []
+    ended: set[int] = set()
+    try:
+        events = consumer.consume(BATCH, timeout_s)
+    except KafkaException as error:
+        raise translate(error, f"reading {topic}") from error
+    for event in events:
+        failure = event.error()
+        if failure is None:
+            batch.append(event)
+        elif failure.code() == KafkaError._PARTITION_EOF:
+            ended.add(event.partition())
+        elif failure.fatal():
+            raise translate(KafkaException(failure), f"reading {topic}")
+    return batch, ended

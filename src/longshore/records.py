@@ -1,0 +1,112 @@
+"""The messages on the topics, as the contracts have them: names here are the names in the JSON.
+
+Input records are not here: their fields are the schema's (`longshore.codec`). Drift panes and snapshots are internal
+formats of the monitor.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Route(StrEnum):
+    """Which model a prediction came from."""
+
+    CHAMPION = "champion"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The coordinates of an input record."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Label(msgspec.Struct, frozen=True):
+    """The truth for a record, observed later (`observed_at`, ms). The entity's id is under the schema's key name."""
+
+    record_id: str
+    event_time: int
+    observed_at: int
+    label: float
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """One stream in a ranking, most moved first; the same fields as a stream of the drift report."""
+
+    name: str
+    kind: str
+    alert: bool
+    p_value: float
+    psi: float
+    kl: float
+    js: float
+    wasserstein: float
+    wasserstein_sigma: float | None
+    ks: float
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A stretch of event time (ms, end exclusive) and the number of records counted in it."""
+
+    start: int
+    end: int
+    records: int
+
+
+class DriftEvent(msgspec.Struct, frozen=True, omit_defaults=False):
+    """A value of `drift.events`. `episode` is empty outside one."""
+
+    kind: str
+    cause: str
+    stream_set: str
+    model_version: str
+    generation: int
+    window: Window
+    window_index: int
+    status: str
+    state: str
+    episode: str
+    p_value: float
+    thresholds: dict[str, float]
+    streams: list[Moved]
+    detail: dict[str, Any] = {}
+
+
+class RetrainRequest(msgspec.Struct, frozen=True):
+    """A value of `retrain.requests`. `trigger_id` is a function of model version, cause, episode and attempt."""
+
+    trigger_id: str
+    cause: str
+    model_version: str
+    window: Window
+    streams: list[Moved]
+    episode: str
+    attempt: int = 1
+    evidence: dict[str, Any] = {}
+
+
+class ModelEventKind(StrEnum):
+    """What happened to a version."""
+
+    REGISTERED = "registered"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    REJECTED = "rejected"
+
+
+class ModelEvent(msgspec.Struct, frozen=True):
+    """A value of `model.events`. `generation` is the alias generation a promotion or rollback made, else 0."""
+
+    kind: ModelEventKind
+    model: str
+    version: str
+    generation: int
+    trigger_id: str
+    actor: str
+    reason: str
+    time: int

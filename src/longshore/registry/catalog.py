@@ -1,0 +1,296 @@
+"""Versions and aliases of one model: what exists, which is champion, and every move there ever was.
+
+Decides names, numbers and contents; how a creation is exclusive and durable is `local_folder`'s work, who may train
+`claims`', the order of events `timeline`'s. Everything it reads but claims is immutable, so it is read once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from longshore.errors import ConfigurationError, ConflictError, FormatError, IntegrityError
+from longshore.records import ModelEvent, ModelEventKind
+from longshore.registry import claims, timeline
+from longshore.registry.claims import Claim, Clock
+from longshore.registry.formats import (
+    FORMAT,
+    AliasRecord,
+    Rejection,
+    check_name,
+    decode,
+    decode_manifest,
+    encode,
+    numbers,
+    version_number,
+)
+from longshore.registry.store import Store, open_store
+
+MODEL_FILE = "model.onnx"
+MANIFEST = "manifest.json"
+CHAMPION = "champion"
+PREVIOUS = "previous"
+
+_MOVES = (ModelEventKind.PROMOTED, ModelEventKind.ROLLED_BACK)
+
+
+class Registry:
+    """One model's versions, aliases, claims and rejections; any number of processes may use it at once.
+
+    Every method may raise UnavailableError (the folder cannot be read or written) and FormatError (a newer or damaged
+    file).
+    """
+
+    def __init__(self, store: Store, model: str, *, clock: Clock = time.time) -> None:
+        self.model = model
+        self._store = store
+        self._clock = clock
+        self._manifests: dict[str, dict[str, Any]] = {}
+        self._moves: dict[tuple[str, int], AliasRecord] = {}
+        self._rejections: dict[str, Rejection] = {}
+
+    @classmethod
+    def open(cls, url: str, model: str, *, clock: Clock = time.time) -> Registry:
+        """The registry of `model` at a path or `file://` URL; an empty one needs no preparation.
+
+        Raises:
+            ConfigurationError: the URL's scheme cannot be written, or the model's name cannot be a folder's.
+
+        """
+        check_name(model, "model")
+        open_store(url)
+        return cls(open_store(f"{url.rstrip('/')}/{model}"), model, clock=clock)
+
+    def register(self, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
+        """Store a new version and return its name: `v1`, `v2`, …
+
+        `version`, `created` (ISO, UTC), `format` and `files` ({name: {sha256, bytes}}) are added to the manifest.
+
+        Raises:
+            ConflictError: a version of the manifest's `trigger_id` exists; `find_trigger` names it.
+            ConfigurationError: a file's name cannot be used.
+
+        """
+        names = {check_name(name, "file name"): data for name, data in files.items() if name != MANIFEST}
+        if len(names) != len(files):
+            raise ConfigurationError(f"a version's file cannot be named {MANIFEST}", mend="pass it as the manifest")
+        trigger_id = manifest.get("trigger_id") or ""
+        while True:
+            number = self._next_number()
+            if found := self.find_trigger(trigger_id):
+                raise ConflictError(f"{found} is registered for {trigger_id} already", mend="go on with that version")
+            version = f"v{number}"
+            document = self._document(version, names, manifest)
+            try:
+                self._store.create_folder(f"versions/{version}", {**names, MANIFEST: document})
+            except ConflictError:
+                continue  # a concurrent registrar was first: what it registered may be this very trigger's version
+            return version
+
+    def versions(self) -> list[str]:
+        """Every complete version, oldest first."""
+        return [version for version in self._numbered() if self._is_complete(version)]
+
+    def manifest(self, version: str) -> dict[str, Any]:
+        """A version's manifest (a copy).
+
+        Raises:
+            ConfigurationError: there is no such version; the message lists those there are.
+
+        """
+        found = self._find_manifest(version) if version_number(version) else None
+        if found is None:
+            raise self._unknown(version)
+        return dict(found)
+
+    def read(self, version: str, name: str) -> bytes:
+        """A file's bytes, checked against the manifest.
+
+        Raises:
+            IntegrityError: the file is missing or not what its sha256 says.
+
+        """
+        expected = self._described(version, name)
+        data = self._store.read(f"versions/{version}/{name}")
+        if data is None or hashlib.sha256(data).hexdigest() != expected["sha256"]:
+            state = "missing" if data is None else "not what its sha256 says"
+            raise IntegrityError(
+                f"{self.path(version, name)} is {state}",
+                mend="restore it from a copy, or roll back with `longshore model rollback`",
+            )
+        return data
+
+    def path(self, version: str, name: str) -> Path:
+        """The absolute path of a version's file (unchecked; `read` checks)."""
+        self._described(version, name)
+        return self._store.path(f"versions/{version}/{name}")
+
+    def verify(self, version: str) -> list[str]:
+        """What is wrong with a version's files, read afresh; empty where nothing is."""
+        key = f"versions/{version}/{MANIFEST}"
+        data = self._store.read(key) if version_number(version) else None
+        if data is None:
+            raise self._unknown(version)
+        try:
+            self._manifests[version] = decode_manifest(data, key)
+        except FormatError as error:
+            return [str(error)]
+        problems = []
+        for name in self._manifests[version]["files"]:
+            try:
+                self.read(version, name)
+            except IntegrityError as error:
+                problems.append(error.what)
+        return problems
+
+    def alias(self, name: str = CHAMPION) -> AliasRecord | None:
+        """Where an alias points; `previous` is derived from the champion's history."""
+        if name == PREVIOUS:
+            found = timeline.previous_champion(self.history())
+            return None if found is None else msgspec.structs.replace(found, alias=PREVIOUS)
+        highest = self._generation(name)
+        return self._move(name, highest) if highest else None
+
+    def history(self, name: str = CHAMPION) -> list[AliasRecord]:
+        """Every move of an alias, oldest first."""
+        generations = numbers(self._store.names(f"aliases/{check_name(name, 'alias')}"))
+        return [self._move(name, generation) for generation in generations]
+
+    def move_alias(
+        self,
+        name: str,
+        version: str,
+        *,
+        expected_generation: int,
+        trigger_id: str,
+        actor: str,
+        reason: str,
+        kind: str = ModelEventKind.PROMOTED,
+    ) -> AliasRecord:
+        """Point an alias at a version, by creating generation `expected_generation + 1` (0: it never pointed anywhere).
+
+        Raises:
+            ConflictError: the alias is at another generation than expected.
+            ConfigurationError: no such version, or the alias is `previous`.
+
+        """
+        if kind not in _MOVES or name == PREVIOUS:
+            raise ConfigurationError(
+                f"alias {name!r} cannot be moved as {kind!r}", mend="promote or roll back champion"
+            )
+        self.manifest(version)
+        record = AliasRecord(
+            alias=check_name(name, "alias"),
+            model=self.model,
+            version=version,
+            generation=expected_generation + 1,
+            kind=ModelEventKind(kind),
+            trigger_id=trigger_id,
+            actor=actor,
+            reason=reason,
+            time=self._now_ms(),
+        )
+        found = self._generation(name)
+        if found == expected_generation:
+            try:
+                self._store.create(f"aliases/{name}/{record.generation}.json", encode(record))
+            except ConflictError:
+                found = self._generation(name)
+            else:
+                return record
+        raise ConflictError(
+            f"{name} is at generation {found}, not {expected_generation}", mend="see `longshore model history`"
+        )
+
+    def record_rejection(self, version: str, *, trigger_id: str, actor: str, reason: str) -> None:
+        """Note that a version did not pass; a second note for the same trigger changes nothing."""
+        self.manifest(version)
+        record = Rejection(version=version, trigger_id=trigger_id, actor=actor, reason=reason, time=self._now_ms())
+        # `+` is in no trigger id: it stands for none.
+        name = check_name(trigger_id, "trigger id") if trigger_id else "+"
+        try:
+            self._store.create(f"rejections/{version}/{name}.json", encode(record))
+        except ConflictError:
+            return
+
+    def claim(self, trigger_id: str, *, owner: str, ttl_s: float) -> Claim | None:
+        """Take a request on; None where somebody alive holds it or it is finished (see `claims`)."""
+        return claims.take(self._store, self._clock, trigger_id, owner, ttl_s)
+
+    def outcome(self, trigger_id: str) -> dict[str, Any] | None:
+        """How a request ended; None while it has not."""
+        return claims.outcome(self._store, trigger_id)
+
+    def find_trigger(self, trigger_id: str) -> str | None:
+        """The version registered for a request: a resumed run goes on from there."""
+        matches = (version for version in self.versions() if self.manifest(version).get("trigger_id") == trigger_id)
+        return next(matches, None) if trigger_id else None
+
+    def events(self) -> list[ModelEvent]:
+        """Everything that happened, each once, in order of time: what `model.events` must hold."""
+        manifests = {version: self.manifest(version) for version in self.versions()}
+        return timeline.events(self.model, manifests, self._all_rejections(), self.history())
+
+    def _document(self, version: str, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> bytes:
+        described = {n: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for n, data in files.items()}
+        created = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
+        ours = {"format": FORMAT, "version": version, "created": created, "files": described}
+        return encode({"model": self.model, **manifest, **ours})
+
+    def _numbered(self) -> list[str]:
+        """Every folder that takes a version's number, complete or not."""
+        found = [name for name in self._store.names("versions") if version_number(name)]
+        return sorted(found, key=lambda name: version_number(name) or 0)
+
+    def _is_complete(self, version: str) -> bool:
+        return version in self._manifests or self._store.read(f"versions/{version}/{MANIFEST}") is not None
+
+    def _next_number(self) -> int:
+        taken = self._numbered()
+        return (version_number(taken[-1]) or 0) + 1 if taken else 1
+
+    def _find_manifest(self, version: str) -> dict[str, Any] | None:
+        if version not in self._manifests:
+            key = f"versions/{version}/{MANIFEST}"
+            data = self._store.read(key)
+            if data is None:
+                return None
+            self._manifests[version] = decode_manifest(data, key)
+        return self._manifests[version]
+
+    def _described(self, version: str, name: str) -> dict[str, Any]:
+        files: dict[str, dict[str, Any]] = self.manifest(version)["files"]
+        if name not in files:
+            raise ConfigurationError(f"{version} has no file {name!r}", mend=f"it has {', '.join(sorted(files))}")
+        return files[name]
+
+    def _generation(self, name: str) -> int:
+        return max(numbers(self._store.names(f"aliases/{check_name(name, 'alias')}")), default=0)
+
+    def _move(self, name: str, generation: int) -> AliasRecord:
+        if (name, generation) not in self._moves:
+            key = f"aliases/{name}/{generation}.json"
+            self._moves[name, generation] = decode(self._store.read(key) or b"", AliasRecord, key)
+        return self._moves[name, generation]
+
+    def _all_rejections(self) -> list[Rejection]:
+        for version in self._store.names("rejections"):
+            for name in self._store.names(f"rejections/{version}"):
+                key = f"rejections/{version}/{name}"
+                if key not in self._rejections:
+                    self._rejections[key] = decode(self._store.read(key) or b"", Rejection, key)
+        return list(self._rejections.values())
+
+    def _unknown(self, version: str) -> ConfigurationError:
+        there = self.versions()
+        mend = f"there are {', '.join(there)}" if there else "the registry is empty: run `longshore train`"
+        return ConfigurationError(f"model {self.model} has no version {version!r}", mend=mend)
+
+    def _now_ms(self) -> int:
+        return round(self._clock() * 1_000)

@@ -1,0 +1,142 @@
+"""The registry's files as values: their names' alphabet, their JSON, their format number.
+
+A newer program's files are refused with a `FormatError`, never guessed at. Where the files lie is `catalog`'s and
+`claims`' decision.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from longshore.errors import ConfigurationError, FormatError
+from longshore.records import ModelEventKind
+
+FORMAT = 1
+"""Of manifests, alias records, claims and rejections; a reader accepts this and lower."""
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_NUMBERED = re.compile(r"([1-9][0-9]{0,17})\.json")
+_VERSION = re.compile(r"v([1-9][0-9]{0,17})")
+
+
+class AliasRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of an alias: which version, by whom and why; `time` in ms since epoch."""
+
+    alias: str
+    model: str
+    version: str
+    generation: int
+    kind: ModelEventKind
+    trigger_id: str
+    actor: str
+    reason: str
+    time: int
+    format: int = FORMAT
+
+
+class _File(msgspec.Struct):
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    bytes: int
+
+
+class _Manifest(msgspec.Struct):
+    """What every manifest has; the rest is the trainer's."""
+
+    version: str
+    created: datetime
+    files: dict[str, _File]
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that did not pass its gate; `time` in ms since epoch."""
+
+    version: str
+    trigger_id: str
+    actor: str
+    reason: str
+    time: int
+    format: int = FORMAT
+
+
+class ClaimRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Who works on a request until when (`expires_at`: s since epoch); `token` grows with each new holder."""
+
+    trigger_id: str
+    owner: str
+    token: int
+    expires_at: float
+    format: int = FORMAT
+
+
+class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request ended, written once."""
+
+    trigger_id: str
+    owner: str
+    token: int
+    outcome: dict[str, Any]
+    format: int = FORMAT
+
+
+def check_name(name: str, thing: str) -> str:
+    """The name itself, if it can be a file's name everywhere and cannot leave its folder.
+
+    Raises:
+        ConfigurationError: it has other characters, starts with a dot, is empty or longer than 128.
+
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{thing} {name!r} cannot be used", mend="up to 128 letters, digits, and . _ - (no dot in front)"
+        )
+    return name
+
+
+def version_number(version: str) -> int | None:
+    """7 for `v7`; None for anything else."""
+    match = _VERSION.fullmatch(version)
+    return int(match[1]) if match else None
+
+
+def numbers(names: Iterable[str]) -> list[int]:
+    """The numbers of `<n>.json` among names, growing."""
+    return sorted(int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name)))
+
+
+def encode(record: Any) -> bytes:
+    """Indented JSON: these files are read by people too."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def decode(data: bytes, form: type[T], where: str) -> T:
+    """A record from its JSON.
+
+    Raises:
+        FormatError: it is damaged, or a newer program wrote it.
+
+    """
+    try:
+        raw = msgspec.json.decode(data, type=dict[str, Any])
+        found = raw.get("format")
+        if isinstance(found, int) and found > FORMAT:
+            raise FormatError(
+                f"{where} has format {found}, this program reads up to {FORMAT}", mend="update longshore here"
+            )
+        return msgspec.convert(raw, form)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise FormatError(
+            f"{where} is damaged ({error})", mend="restore the file from a copy of the registry"
+        ) from error
+
+
+def decode_manifest(data: bytes, where: str) -> dict[str, Any]:
+    """A manifest as plain values; see `decode` for the errors."""
+    decode(data, _Manifest, where)
+    return decode(data, dict[str, Any], where)

@@ -1,0 +1,97 @@
+"""Pure: what happened, from what the registry's files say, and which champion came before the present one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from longshore.records import ModelEvent, ModelEventKind
+from longshore.registry.formats import AliasRecord, Rejection, version_number
+
+Identity = tuple[str, str, str, int, str]
+
+
+def identity(event: ModelEvent) -> Identity:
+    """What makes two model events the same one: model, kind, version, generation, trigger."""
+    return (event.model, event.kind.value, event.version, event.generation, event.trigger_id)
+
+
+def previous_champion(history: Sequence[AliasRecord]) -> AliasRecord | None:
+    """The move that made the version one step back champion; None before the second version.
+
+    Promotions stack; a rollback takes off what lies above its version. So a second rollback goes further back, and
+    never to a version that was itself rolled back.
+    """
+    stack: list[AliasRecord] = []
+    for record in history:
+        versions = [below.version for below in stack]
+        if record.kind is ModelEventKind.ROLLED_BACK and record.version in versions:
+            del stack[versions.index(record.version) + 1 :]
+        elif not stack or versions[-1] != record.version:
+            stack.append(record)
+    return stack[-2] if len(stack) > 1 else None
+
+
+def events(
+    model: str,
+    manifests: Mapping[str, Mapping[str, Any]],
+    rejections: Iterable[Rejection],
+    history: Iterable[AliasRecord],
+) -> list[ModelEvent]:
+    """Every event once, in order of time; causes come before effects even where clocks disagree."""
+    ordered: list[tuple[tuple[int, int, int], ModelEvent]] = []
+    registered: dict[str, int] = {}
+    at = 0
+    for version in sorted(manifests, key=lambda name: version_number(name) or 0):
+        event = _registered(model, version, manifests[version])
+        at = registered[version] = max(at, event.time)
+        ordered.append(((at, 0, version_number(version) or 0), event))
+    for rejection in rejections:
+        event = _rejected(model, rejection)
+        after = max(event.time, registered.get(rejection.version, 0))
+        ordered.append(((after, 1, version_number(rejection.version) or 0), event))
+    at = 0
+    for record in history:
+        at = max(at, record.time, registered.get(record.version, 0))
+        ordered.append(((at, 2, record.generation), _moved(model, record)))
+    return [event for _, event in sorted(ordered, key=lambda pair: (pair[0], identity(pair[1])))]
+
+
+def _registered(model: str, version: str, manifest: Mapping[str, Any]) -> ModelEvent:
+    return ModelEvent(
+        kind=ModelEventKind.REGISTERED,
+        model=model,
+        version=version,
+        generation=0,
+        trigger_id=str(manifest.get("trigger_id") or ""),
+        actor=str(manifest.get("actor") or "trainer"),
+        reason=str(manifest.get("reason") or ""),
+        time=round(datetime.fromisoformat(manifest["created"]).timestamp() * 1_000),
+    )
+
+
+def _rejected(model: str, rejection: Rejection) -> ModelEvent:
+    return ModelEvent(
+        kind=ModelEventKind.REJECTED,
+        model=model,
+        version=rejection.version,
+        generation=0,
+        trigger_id=rejection.trigger_id,
+        actor=rejection.actor,
+        reason=rejection.reason,
+        time=rejection.time,
+    )
+
+
+def _moved(model: str, record: AliasRecord) -> ModelEvent:
+    return ModelEvent(
+        kind=record.kind,
+        model=model,
+        version=record.version,
+        generation=record.generation,
+        trigger_id=record.trigger_id,
+        actor=record.actor,
+        reason=record.reason,
+        time=record.time,
+    )

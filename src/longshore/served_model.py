@@ -1,0 +1,110 @@
+"""A model as it is served: ONNX bytes that say which columns they want, one call a batch, one thread.
+
+The contract with whoever exports a model: inputs `numeric` (float32 [N, k], NaN = missing) and `nominal`
+(string [N, c], "" = missing), either absent where it has no columns; one output `prediction` (float32 [N, 1]); the
+column names, in order, as JSON lists in the metadata `longshore.numeric` and `longshore.nominal`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnxruntime
+
+from longshore.columns import Columns, Floats
+from longshore.errors import FormatError
+
+SLICE_ROWS = 4_096
+"""Rows in one call: large enough to amortise it, small enough for its intermediate results to stay in the cache."""
+
+
+class ServedModel:
+    """A loaded model. It is immutable and may be shared between threads."""
+
+    def __init__(self, session: Any, sha256: str) -> None:
+        self.sha256 = sha256
+        self._session = session
+        metadata = session.get_modelmeta().custom_metadata_map
+        self.numeric: tuple[str, ...] = _names(metadata, "longshore.numeric")
+        self.nominal: tuple[str, ...] = _names(metadata, "longshore.nominal")
+
+    @classmethod
+    def load(cls, data: bytes) -> ServedModel:
+        """Load ONNX bytes, whose sha256 the caller has checked.
+
+        Raises:
+            FormatError: they are not a model that keeps the contract above.
+
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no base class but Exception
+            raise FormatError(f"model is not ONNX that can be served: {error}", mend="retrain or roll back") from error
+        model = cls(session, hashlib.sha256(data).hexdigest())
+        model._check_contract()
+        return model
+
+    def predict(self, columns: Columns) -> Floats:
+        """Predictions, float64[n], in the order of `columns`.
+
+        Raises:
+            FormatError: the model wants a column that the schema does not have.
+
+        """
+        inputs = self._inputs(columns)
+        count = len(columns)
+        parts = [
+            self._session.run(["prediction"], {name: values[at : at + SLICE_ROWS] for name, values in inputs.items()})[
+                0
+            ]
+            for at in range(0, count, SLICE_ROWS)
+        ]
+        return np.concatenate(parts).reshape(count).astype(np.float64) if parts else np.empty(0)
+
+    def _inputs(self, columns: Columns) -> dict[str, Any]:
+        inputs: dict[str, Any] = {}
+        if self.numeric:
+            order = _positions(self.numeric, [field.name for field in columns.schema.numeric])
+            inputs["numeric"] = np.ascontiguousarray(columns.numeric[:, order], dtype=np.float32)
+        if self.nominal:
+            order = _positions(self.nominal, [field.name for field in columns.schema.nominal])
+            values = np.empty((len(columns), len(order)), dtype=object)
+            for i, position in enumerate(order):
+                values[:, i] = ["" if value is None else value for value in columns.nominal[position]]
+            inputs["nominal"] = values
+        return inputs
+
+    def _check_contract(self) -> None:
+        wanted = {name for name, columns in (("numeric", self.numeric), ("nominal", self.nominal)) if columns}
+        found = {item.name for item in self._session.get_inputs()}
+        outputs = {item.name for item in self._session.get_outputs()}
+        if found != wanted or "prediction" not in outputs:
+            raise FormatError(
+                f"model has inputs {sorted(found)} and outputs {sorted(outputs)}, not {sorted(wanted)} and prediction",
+                mend="export it with `longshore train`",
+            )
+
+
+def _names(metadata: dict[str, str], key: str) -> tuple[str, ...]:
+    try:
+        return tuple(msgspec.json.decode(metadata.get(key, ""), type=list[str]))
+    except msgspec.MsgspecError as error:
+        raise FormatError(
+            f"model's metadata {key} is not a list of names", mend="export it with `longshore train`"
+        ) from error
+
+
+def _positions(wanted: tuple[str, ...], available: list[str]) -> list[int]:
+    missing = [name for name in wanted if name not in available]
+    if missing:
+        raise FormatError(
+            f"model wants columns the schema lacks: {missing}", mend="serve it with the schema it was trained on"
+        )
+    return [available.index(name) for name in wanted]

@@ -1,0 +1,75 @@
+"""What a service sees of Kafka: messages in, outputs out, and the promise that both advance together.
+
+`longshore.kafka.exactly_once` keeps it against a real broker. Services depend on this module only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Partitions = set[tuple[str, int]]
+PartitionsHook = Callable[[Partitions], None]
+
+
+class Message(Protocol):
+    """A record as it came from a topic (the client's own message type fits)."""
+
+    def topic(self) -> str: ...  # noqa: D102
+    def partition(self) -> int: ...  # noqa: D102
+    def offset(self) -> int: ...  # noqa: D102
+    def key(self) -> bytes | None: ...  # noqa: D102
+    def value(self) -> bytes | None: ...  # noqa: D102
+    def headers(self) -> list[tuple[str, bytes]] | None: ...  # noqa: D102
+    def timestamp(self) -> tuple[int, int]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Many messages for one topic, without headers: dicts with `key`, `value` and optionally `partition`."""
+
+    topic: str
+    messages: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One message with all that a message can carry."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]] | None = None
+    partition: int | None = None
+    timestamp_ms: int | None = None
+
+
+class ExactlyOnceStream(Protocol):
+    """A consumer-group member whose outputs and input positions advance in one transaction, or not at all."""
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Message]:
+        """Up to `max_records` committed records; may call the assignment hooks from inside."""
+        ...
+
+    def commit(self, outputs: Sequence[Batch | Single]) -> None:
+        """One transaction: `outputs`, and the positions of everything polled since the last commit.
+
+        Raises:
+            AbortedError: nothing was committed and the input is rewound; forget everything since the last commit.
+            FencedError: another process with this instance id took over; end.
+
+        """
+        ...
+
+    def assignment(self) -> Partitions:
+        """The (topic, partition) pairs this member reads now."""
+        ...
+
+    def at_end(self) -> dict[tuple[str, int], bool]:
+        """Whether each assigned partition has been read to its present end."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group; what was polled and not committed is read again by whoever comes next."""
+        ...

@@ -1,0 +1,57 @@
+"""One embedded Kafka and Redis per test run, and settings that point to them; each test works under its own prefix."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from pydantic import SecretStr
+
+from longshore.config import Settings
+from longshore.local.stack import Endpoints, LocalStack
+
+hypothesis_settings.register_profile(
+    "ci", derandomize=False, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """Real servers; they die with the run, however it ends. A failure to start fails the tests, it never skips them."""
+    with LocalStack(tmp_path_factory.mktemp("stack"), ephemeral=True) as endpoints:
+        yield endpoints
+
+
+@pytest.fixture(scope="session")
+def kafka(stack: Endpoints) -> str:
+    """The embedded Kafka's bootstrap servers."""
+    return stack.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def redis_url(stack: Endpoints) -> str:
+    """The embedded Redis' address."""
+    return stack.redis_url
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix no other test has."""
+    return f"t{uuid.uuid4().hex[:8]}."
+
+
+@pytest.fixture
+def settings(stack: Endpoints, prefix: str, tmp_path: Path) -> Settings:
+    """Settings for the embedded servers, with a registry and a home of the test's own."""
+    return Settings(
+        bootstrap_servers=stack.bootstrap_servers,
+        redis_url=SecretStr(stack.redis_url),
+        topic_prefix=prefix,
+        home=tmp_path,
+        registry_url=str(tmp_path / "registry"),
+    )

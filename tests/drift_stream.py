@@ -1,0 +1,74 @@
+"""A small scored stream for the monitor's tests: a schema of its own, predictions as bytes, a profile to judge by."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from longshore.monitor.decide import Decider, DeciderSettings
+from longshore.monitor.episodes import Rules
+from longshore.monitor.messages import ModelMoved, encode
+from longshore.monitor.models import Profiles
+from longshore.monitor.panes import PaneCounter
+from longshore.monitor.reference import build_profile
+from longshore.records import ModelEvent, ModelEventKind
+from longshore.schema import Field, Kind, Schema
+
+PANE_MS = LATENESS_MS = 1_000
+STEP_MS = 10
+
+SCHEMA = Schema(
+    name="ships",
+    topic="ships",
+    key="ship",
+    target="delay",
+    fields=(Field("cargo", Kind.NUMERIC), Field("crew", Kind.NUMERIC), Field("flag", Kind.NOMINAL)),
+)
+
+
+def rows(count, seed, factor=1.0):
+    random = np.random.default_rng(seed)
+    cargo = random.lognormal(3, 0.6, count) * factor
+    crew = np.where(random.random(count) < 0.05, np.nan, random.integers(5, 40, count))
+    flag = random.choice(["PA", "LR", "NO"], count, p=[0.5, 0.3, 0.2])
+    prediction = np.round(cargo / 10 + random.normal(0, 0.3, count), 4)
+    return pd.DataFrame({"cargo": cargo, "crew": crew, "flag": flag, "prediction": prediction})
+
+
+@cache
+def profile_bytes():
+    return build_profile(rows(5_000, 7), ["flag"])
+
+
+PROFILES = Profiles(lambda version: profile_bytes() if version in ("v1", "v2") else None)
+
+
+def predictions(frame, first_ms=0, version="v1"):
+    """One prediction value per row, `STEP_MS` apart in event time from `first_ms`."""
+    values = []
+    for i, row in enumerate(frame.itertuples(index=False)):
+        when = first_ms + i * STEP_MS
+        crew = None if np.isnan(row.crew) else row.crew
+        record = {"record_id": f"r{i}", "ship": "s", "event_time": when, "cargo": row.cargo, "crew": crew}
+        value = {"record_id": f"r{i}", "ship": "s", "event_time": when, "scored_at": when + 5}
+        value |= {"prediction": row.prediction, "model_version": version, "route": "champion"}
+        value |= {"source": {"topic": "ships", "partition": 0, "offset": i}, "record": record | {"flag": row.flag}}
+        values.append(msgspec.json.encode(value))
+    return values
+
+
+def counter():
+    return PaneCounter(SCHEMA, PROFILES, pane_ms=PANE_MS, lateness_ms=LATENESS_MS)
+
+
+def decider(snapshot=None, *, min_fresh_labels=300, cooldown_windows=2):
+    rules = Rules(0.001, 2, 3, min_fresh_labels, cooldown_windows)
+    return Decider(DeciderSettings(SCHEMA.name, "default", rules, 500, PANE_MS, LATENESS_MS), PROFILES, snapshot)
+
+
+def model_event(kind, version="v1", generation=1, trigger_id=""):
+    event = ModelEvent(ModelEventKind(kind), "default", version, generation, trigger_id, "t", "because", 0)
+    return encode(ModelMoved(event))

@@ -1,0 +1,153 @@
+"""Both monitor roles as processes on a real Kafka, killed in mid-window: verdicts as in an undisturbed run."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from tests.drift_stream import SCHEMA, STEP_MS, counter, decider, model_event, predictions, profile_bytes, rows
+from tests.waiting import eventually
+
+from longshore.kafka.admin import create_topics
+from longshore.kafka.reader import read_all
+from longshore.kafka.writer import Writer
+from longshore.monitor.decide import decide_all
+from longshore.monitor.messages import Counted, LabelsSeen, decode, encode
+from longshore.monitor.panes import Tally
+from longshore.records import DriftEvent, ModelEvent, ModelEventKind
+from longshore.registry import Registry
+from longshore.topics import Topics
+
+pytestmark = [pytest.mark.integration, pytest.mark.fault]
+
+SHIFT_AT, TOTAL = 1_500, 4_200
+
+SCHEMA_TOML = """
+name = "ships"
+key = "ship"
+target = "delay"
+fields = [
+  { name = "cargo", kind = "numeric" },
+  { name = "crew", kind = "numeric" },
+  { name = "flag", kind = "nominal" },
+]
+"""
+
+
+@pytest.fixture
+def world(settings, tmp_path):
+    """Topics, a schema file and a registry that holds v1; the environment for child processes."""
+    schema_file = tmp_path / "ships.toml"
+    schema_file.write_text(SCHEMA_TOML)
+    topics = Topics.of(settings.topic_prefix, SCHEMA)
+    create_topics(settings, topics.specs(settings))
+    registry = Registry.open(settings.registry(), settings.model)
+    version = registry.register({"model.onnx": b"unused", "profile": profile_bytes()}, {"model": settings.model})
+    assert version == "v1"
+    environment = os.environ | {
+        "LONGSHORE_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "LONGSHORE_TOPIC_PREFIX": settings.topic_prefix,
+        "LONGSHORE_REGISTRY_URL": settings.registry(),
+        "LONGSHORE_HOME": str(tmp_path),
+        "LONGSHORE_SCHEMA_FILE": str(schema_file),
+        "LONGSHORE_MONITOR__PANE_S": "1",
+        "LONGSHORE_MONITOR__ALLOWED_LATENESS_S": "1",
+        "LONGSHORE_MONITOR__WINDOW_RECORDS": "500",
+        "LONGSHORE_MONITOR__MIN_FRESH_LABELS": "300",
+        "LONGSHORE_MONITOR__COOLDOWN_WINDOWS": "2",
+        "LONGSHORE_MONITOR__COMMIT_INTERVAL_S": "0.2",
+    }
+    return settings, topics, environment
+
+
+@pytest.fixture
+def spawn(world, tmp_path):
+    """Starts `longshore monitor` processes; whatever still runs at the end is killed."""
+    started = []
+
+    def start(role):
+        log = (tmp_path / f"{role}-{len(started)}.log").open("wb")
+        command = [sys.executable, "-m", "longshore.cli.main", "monitor", "--role", role, "--instance", f"test-{role}"]
+        started.append(subprocess.Popen(command, env=world[2], stdout=log, stderr=log, cwd=tmp_path))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def dealt():
+    calm, moved = rows(SHIFT_AT, 31), rows(TOTAL - SHIFT_AT, 32, factor=1.4)
+    values = predictions(calm) + predictions(moved, first_ms=SHIFT_AT * STEP_MS)
+    return [(i % 4, value) for i, value in enumerate(values)]
+
+
+def expected_verdicts():
+    messages = [model_event("promoted")]
+    for partition in range(4):
+        values = [value for number, value in dealt() if number == partition]
+        tally = Tally()
+        counter().count(tally, values, list(range(len(values))))
+        messages.append(encode(tally.message(partition, 4)))
+    messages.append(encode(LabelsSeen(0, [(20, 1_000)])))
+    return told(decide_all(decider(), enumerate(messages)).events)
+
+
+def told(events):
+    return [(e.window, e.window_index, e.p_value, e.streams) for e in events if e.kind == "verdict"]
+
+
+def read_events(settings, topic):
+    return [msgspec.json.decode(message.value(), type=DriftEvent) for message in messages_on(settings, topic)]
+
+
+def messages_on(settings, topic):
+    return [message for batch in read_all(settings, topic) for message in batch]
+
+
+def counted_records(settings, topic):
+    counts = [message for m in messages_on(settings, topic) if isinstance(message := decode(m.value()), Counted)]
+    return sum(delta.records for message in counts for delta in message.panes)
+
+
+@pytest.mark.parametrize("victim", ["none", "count", "decide"])
+def test_verdicts_survive_kill_9(world, spawn, victim):
+    settings, topics, _ = world
+    expected = expected_verdicts()
+    processes = {role: spawn(role) for role in ("count", "decide")}
+    promoted = ModelEvent(ModelEventKind.PROMOTED, settings.model, "v1", 1, "", "t", "because", 0)
+    with Writer(settings) as writer:
+        writer.send(topics.models, settings.model.encode(), msgspec.json.encode(promoted))
+        records = dealt()
+        third = len(records) // 3
+        for part, start in enumerate(range(0, len(records), third)):
+            before = counted_records(settings, topics.panes)
+            for partition, value in records[start : start + third]:
+                writer.send(topics.predictions, b"s", value, partition=partition)
+            writer.flush()
+            eventually(lambda n=before: counted_records(settings, topics.panes) > n, what=f"counts of part {part}")
+            if victim in processes and part < 2:
+                processes[victim].send_signal(signal.SIGKILL)
+                processes[victim].wait()
+                processes[victim] = spawn(victim)
+        for i in range(400):
+            label = {"record_id": f"r{i}", "event_time": 30_000, "observed_at": 30_000, "label": 1.0}
+            writer.send(topics.labels, b"s", msgspec.json.encode(label))
+        writer.flush()
+    events = eventually(
+        lambda: (e := read_events(settings, topics.events)) and len(told(e)) >= len(expected) and e,
+        60,
+        what="all verdicts",
+    )
+    assert told(events) == expected
+    eventually(lambda: messages_on(settings, topics.requests), what="the request")
+    kinds = [event.kind for event in read_events(settings, topics.events)]
+    assert kinds.count("alert") == 1
+    assert len(messages_on(settings, topics.requests)) == 1
+    assert counted_records(settings, topics.panes) == TOTAL
+    for process in processes.values():
+        process.terminate()
+        assert process.wait(20) == 0

@@ -1,0 +1,94 @@
+"""A fake of `longshore.stream.ExactlyOnceStream` for unit tests; it passes the same conformance suite as the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from longshore.errors import AbortedError
+from longshore.stream import Batch, Message, Partitions, PartitionsHook, Single
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message at its coordinates."""
+
+    _topic: str
+    _partition: int
+    _offset: int
+    _key: bytes | None
+    _value: bytes | None
+    _headers: list[tuple[str, bytes]] | None = None
+    _time: int = 1_000
+
+    def topic(self) -> str:
+        return self._topic
+
+    def partition(self) -> int:
+        return self._partition
+
+    def offset(self) -> int:
+        return self._offset
+
+    def key(self) -> bytes | None:
+        return self._key
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        return self._headers
+
+    def timestamp(self) -> tuple[int, int]:
+        return (1, self._time)
+
+
+class MemoryStream:
+    """Topics of one partition each in memory; `fail_next` aborts that many commits."""
+
+    def __init__(self, topics: dict[str, list[Record]], inputs: list[str]) -> None:
+        self.topics = topics
+        self.fail_next = 0
+        self._inputs = inputs
+        self._committed = dict.fromkeys(inputs, 0)
+        self._positions = dict(self._committed)
+        self.on_revoked: PartitionsHook | None = None
+        self.transactions = 0
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Message]:
+        del timeout_s
+        batch: list[Message] = []
+        for topic in self._inputs:
+            at = self._positions[topic]
+            taken = self.topics.get(topic, [])[at : at + max_records - len(batch)]
+            self._positions[topic] = at + len(taken)
+            batch += taken
+        return batch
+
+    def commit(self, outputs: Sequence[Batch | Single]) -> None:
+        if self.fail_next:
+            self.fail_next -= 1
+            self._positions = dict(self._committed)
+            raise AbortedError("told to fail")
+        for output in outputs:
+            self._append(output)
+        self._committed = dict(self._positions)
+        self.transactions += 1
+
+    def assignment(self) -> Partitions:
+        return {(topic, 0) for topic in self._inputs}
+
+    def at_end(self) -> dict[tuple[str, int], bool]:
+        return {(t, 0): self._positions[t] >= len(self.topics.get(t, [])) for t in self._inputs}
+
+    def close(self) -> None:
+        if self.on_revoked is not None:
+            self.on_revoked(self.assignment())
+
+    def _append(self, output: Batch | Single) -> None:
+        topic = self.topics.setdefault(output.topic, [])
+        if isinstance(output, Batch):
+            for message in output.messages:
+                topic.append(Record(output.topic, 0, len(topic), message.get("key"), message["value"]))
+        else:
+            topic.append(Record(output.topic, 0, len(topic), output.key, output.value, output.headers))

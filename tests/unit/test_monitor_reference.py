@@ -1,0 +1,184 @@
+"""`Reference.fit(...).compare(...)` on any DataFrame: its numbers, its error rate, and its refusals."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from longshore.errors import DataError
+from longshore.monitor import Reference
+from longshore.profile import Profile
+
+
+def people(rows, seed):
+    random = np.random.default_rng(seed)
+    income = random.lognormal(1.2, 0.5, rows)
+    rooms = np.round(income * 300 * random.lognormal(0, 0.4, rows))
+    rooms[random.random(rows) < 0.02] = np.nan
+    place = random.choice(["coast", "inland", "island"], rows, p=[0.6, 0.399, 0.001])
+    return pd.DataFrame({"income": income, "rooms": rooms, "age": random.integers(1, 52, rows), "place": place})
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return Reference.fit(people(6_000, 0))
+
+
+def test_metrics_equal_scipy_on_the_same_samples(reference):
+    frame = people(1_000, 1)
+    frame["income"] *= 1.1
+    streams = {stream.name: stream for stream in reference.compare(frame).streams}
+    base = people(6_000, 0)
+    for name in ("income", "rooms", "age"):
+        p, q = base[name].dropna(), frame[name].dropna()
+        expected = stats.wasserstein_distance(p, q)
+        assert streams[name].wasserstein == pytest.approx(expected, abs=1e-9)
+        assert streams[name].wasserstein_sigma == pytest.approx(expected / np.std(p), abs=1e-9)
+        assert streams[name].ks == pytest.approx(stats.ks_2samp(p, q).statistic, abs=1e-9)
+        assert streams[name].ks_p_value == pytest.approx(stats.ks_2samp(p, q).pvalue, abs=1e-9)
+    bins = streams["place"].bins
+    p, q = np.array(bins.reference) / sum(bins.reference), np.array(bins.current) / sum(bins.current)
+    assert streams["place"].wasserstein == pytest.approx(np.abs(p - q).sum() / 2, abs=1e-9)
+    smoothed = [(np.array(side) + 0.5) / (sum(side) + len(side) / 2) for side in (bins.reference, bins.current)]
+    assert streams["place"].kl == pytest.approx(stats.entropy(smoothed[1], smoothed[0]), abs=1e-9)
+
+
+def test_equal_data_is_at_distance_zero(reference):
+    report = reference.compare(people(6_000, 0))
+    assert not report.alert
+    for stream in report.streams:
+        assert (stream.psi, stream.kl, stream.js, stream.wasserstein, stream.ks) == (0, 0, 0, 0, 0)
+
+
+def test_family_wise_error_is_what_alpha_says(reference):
+    windows = [reference.compare(people(500, 100 + seed)) for seed in range(200)]
+    assert sum(report.alert for report in windows) <= 20  # 5 % of 200, and three standard deviations
+    assert sum(report.p_value < 0.5 for report in windows) >= 60  # and not by never firing
+
+
+def test_a_real_shift_alerts_and_ranks_first(reference):
+    frame = people(1_000, 3)
+    frame["income"] *= 1.25
+    report = reference.compare(frame, alpha=0.001)
+    assert report.alert
+    assert report.streams[0].name == "income"
+    assert report.streams[0].alert
+    assert report.streams[0].p_value < 1e-6
+    assert not report.reference_limited
+
+
+def test_an_effect_below_the_floor_does_not_alert_however_significant():
+    random = np.random.default_rng(0)
+    big = Reference.fit(pd.DataFrame({"x": random.normal(size=400_000)}))
+    report = big.compare(pd.DataFrame({"x": random.normal(0.02, 1, size=400_000)}))
+    assert report.p_value < 0.05
+    assert not report.alert
+
+
+def test_a_single_outlier_does_not_alert(reference):
+    frame = people(1_000, 4)
+    frame.loc[0, "income"] = 1e12
+    assert not reference.compare(frame, alpha=0.001).alert
+
+
+@pytest.mark.parametrize("fault", ["missing", "frozen", "unit", "unseen"])
+def test_faults_alert(reference, fault):
+    frame = people(1_000, 5)
+    if fault == "missing":
+        frame["rooms"] = np.nan
+    elif fault == "frozen":
+        frame["age"] = 20
+    elif fault == "unit":
+        frame["income"] *= 1_000
+    else:
+        frame["place"] = "moon"
+    report = reference.compare(frame, alpha=0.001)
+    assert report.alert
+    assert [stream.name for stream in report.streams if stream.alert] == [
+        {"missing": "rooms", "frozen": "age", "unit": "income", "unseen": "place"}[fault]
+    ]
+
+
+def test_every_kind_of_column_is_taken():
+    n = 300
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "nulls": pd.array([None, 1, 2] * (n // 3), dtype="Int64"),
+            "all_null": [None] * n,
+            "all_nan": [np.nan] * n,
+            "constant": [3] * n,
+            "flag": random.random(n) < 0.5,
+            "text": [f"t{i % 4}" for i in range(n)],
+            "mixed": [1, 2.5, None] * (n // 3),
+            "category": pd.Categorical([f"k{i % 3}" for i in range(n)]),
+            "infinite": np.where(random.random(n) < 0.1, np.inf, random.random(n)),
+            "when": pd.date_range("2020", periods=n),
+            "code": random.integers(0, 3, n),
+            "id": [f"id-{i}" for i in range(n)],
+        }
+    )
+    reference = Reference.fit(frame, categorical=["code"])
+    report = reference.compare(frame)
+    assert not report.alert
+    kinds = {stream.name: stream.kind for stream in report.streams}
+    assert kinds["code"] == kinds["flag"] == kinds["text"] == kinds["category"] == kinds["id"] == "nominal"
+    assert kinds["nulls"] == kinds["mixed"] == kinds["when"] == kinds["infinite"] == "numeric"
+    assert report.to_dict()["streams"][0].keys() >= {"name", "kind", "alert", "p_value", "psi", "bins"}
+    assert not reference.compare(frame.iloc[:1]).alert
+
+
+def test_a_category_is_the_same_with_and_without_nulls_beside_it():
+    whole = pd.DataFrame({"code": [1, 2] * 100})
+    with_null = pd.DataFrame({"code": [1.0, 2.0] * 99 + [1.0, None]})
+    stream = Reference.fit(whole, categorical=["code"]).compare(with_null).streams[0]
+    assert stream.bins.current == [100, 99, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.drop(columns="age"), "missing column 'age'"),
+        (lambda f: f.assign(more=1), "extra column 'more'"),
+        (lambda f: f.iloc[:0], "no rows"),
+        (lambda f: f.assign(income="text"), "'income' is numeric in the reference"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(reference, change, words):
+    with pytest.raises(DataError, match=words):
+        reference.compare(change(people(50, 0)))
+
+
+def test_what_cannot_be_fitted_is_named():
+    with pytest.raises(DataError, match="no rows"):
+        Reference.fit(pd.DataFrame({"x": []}))
+    with pytest.raises(DataError, match="no columns"):
+        Reference.fit(pd.DataFrame())
+    with pytest.raises(DataError, match="no such categorical column: 'y'"):
+        Reference.fit(pd.DataFrame({"x": [1.0]}), categorical=["y"])
+    with pytest.raises(DataError, match="twice"):
+        Reference.fit(pd.DataFrame([[1, 2]], columns=["x", "x"]))
+
+
+def test_a_tiny_reference_works():
+    for rows in (1, 2, 3, 10):
+        frame = pd.DataFrame({"x": np.arange(rows, dtype=float), "c": ["a"] * rows})
+        report = Reference.fit(frame).compare(frame)
+        assert not report.alert
+        assert report.reference_limited
+
+
+def test_a_profile_survives_its_bytes_and_fitting_is_deterministic(reference):
+    data = reference.profile.to_bytes()
+    assert Profile.from_bytes(data).to_bytes() == data
+    assert Reference.fit(people(6_000, 0)).profile.to_bytes() == data
+
+
+def test_calibration_takes_seconds():
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(20_000, 10)), columns=[f"x{i}" for i in range(10)])
+    started = time.process_time()
+    Reference.fit(frame)
+    assert time.process_time() - started < 20

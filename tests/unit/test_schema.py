@@ -1,0 +1,84 @@
+"""Schemas: the built-in one, a user's own, and errors that name the file and the key."""
+
+from pathlib import Path
+
+import pytest
+
+from longshore.errors import ConfigurationError
+from longshore.schema import Kind, districts, load_schema
+
+OWN = """
+name = "turbines"
+key = "turbine_id"
+target = "power"
+topic = "turbine-readings"
+[[fields]]
+name = "wind_speed"
+kind = "numeric"
+minimum = 0
+nullable = false
+[[fields]]
+name = "site"
+kind = "nominal"
+categories = ["north", "south"]
+"""
+
+
+def test_districts_is_the_contract() -> None:
+    schema = districts()
+    assert schema.key == "district_id"
+    assert schema.feature_names == (
+        "longitude", "latitude", "housing_median_age", "total_rooms", "total_bedrooms", "population", "households",
+        "median_income", "ocean_proximity",
+    )  # fmt: skip
+
+
+def test_a_users_own_schema_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(OWN)
+    schema = load_schema(path)
+    assert (schema.key, schema.target, schema.topic) == ("turbine_id", "power", "turbine-readings")
+    assert [(f.name, f.kind, f.nullable) for f in schema.fields] == [
+        ("wind_speed", Kind.NUMERIC, False),
+        ("site", Kind.NOMINAL, True),
+    ]
+    assert schema.fields[0].minimum == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("kind = \"nominal\"", "kind = \"text\""), "text"),
+        (("minimum = 0", "minimun = 0"), "minimun"),
+        (("name = \"site\"", "name = \"wind_speed\""), "twice"),
+        (("name = \"site\"", "name = \"prediction\""), "prediction"),
+        (("target = \"power\"", "target = \"site\""), "target"),
+        (("minimum = 0", "minimum = 5\nmaximum = 1"), "above its maximum"),
+        (("categories =", "minimum = 1\ncategories ="), "nominal and cannot"),
+        (("key = \"turbine_id\"", ""), "key"),
+        (("[[fields]]", "[[fields"), "TOML"),
+    ],
+)  # fmt: skip
+def test_a_wrong_schema_is_one_line_that_names_what_is_wrong(
+    tmp_path: Path, change: tuple[str, str], named: str
+) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(OWN.replace(*change, 1))
+    with pytest.raises(ConfigurationError) as caught:
+        load_schema(path)
+    assert named in str(caught.value)
+    assert "s.toml" in str(caught.value)
+    assert "\n" not in str(caught.value).strip()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml"):
+        load_schema(tmp_path / "nowhere.toml")
+
+
+def test_the_fingerprint_follows_the_shape(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(OWN)
+    before = load_schema(path).fingerprint()
+    path.write_text(OWN.replace("wind_speed", "wind"))
+    assert load_schema(path).fingerprint() != before

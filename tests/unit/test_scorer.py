@@ -1,0 +1,243 @@
+"""The scorer's core: one prediction or dead letter for every record, none mixed between models, none lost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from tests.memory_stream import MemoryStream, Record
+from tests.unit.test_codec import GOOD, record
+
+from longshore.codec import Codec, Reason, Reject
+from longshore.columns import Columns
+from longshore.config import Settings
+from longshore.errors import UnavailableError
+from longshore.schema import districts
+from longshore.scorer.encode import CONTEXT, dead_letter
+from longshore.scorer.models import Candidate, Models
+from longshore.scorer.score import score
+from longshore.scorer.service import Scorer
+from longshore.service import Runtime
+
+INPUT, OUTPUT, DEAD = "longshore.districts", "longshore.predictions", "longshore.districts.dlq"
+
+
+def constant_model(value: float) -> bytes:
+    """A served model that answers `value` plus 0 × the first numeric column's missingness."""
+    schema = districts()
+    numeric = [field.name for field in schema.numeric]
+    shape = helper.make_tensor_value_info("numeric", TensorProto.FLOAT, [None, len(numeric)])
+    out = helper.make_tensor_value_info("prediction", TensorProto.FLOAT, [None, 1])
+    nodes = [
+        helper.make_node("Slice", ["numeric", "from", "to", "axis"], ["first"]),
+        helper.make_node("Sub", ["first", "first"], ["nothing"]),
+        helper.make_node("IsNaN", ["nothing"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "nothing"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "value"], ["prediction"]),
+    ]
+    constants = [
+        helper.make_tensor("from", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("to", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]),
+        helper.make_tensor("value", TensorProto.FLOAT, [], [value]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "constant", [shape], [out], constants), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 9
+    helper.set_model_props(model, {"longshore.numeric": json.dumps(numeric), "longshore.nominal": "[]"})
+    data: bytes = model.SerializeToString()
+    onnx.checker.check_model(model)
+    return data
+
+
+class Place:
+    """A model place under the test's control."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.champion_value: Candidate | None = None
+        self.blobs: dict[str, bytes] = {}
+        self.away = False
+
+    def hold(self, version: str, generation: int, data: bytes) -> None:
+        sha256 = hashlib.sha256(data).hexdigest()
+        self.champion_value = Candidate(version, generation, sha256)
+        self.blobs[sha256] = data
+
+    def champion(self) -> Candidate | None:
+        if self.away:
+            raise UnavailableError("away")
+        return self.champion_value
+
+    def fetch(self, candidate: Candidate) -> bytes | None:
+        if self.away:
+            raise UnavailableError("away")
+        return self.blobs.get(candidate.sha256)
+
+
+def run_until(scorer: Scorer, stream: MemoryStream, done: int) -> None:
+    """Serve until `done` outputs are there."""
+    runtime = Runtime("scorer")
+    thread = threading.Thread(target=scorer.serve, args=(stream, runtime))
+    thread.start()
+    while len(stream.topics.get(OUTPUT, [])) + len(stream.topics.get(DEAD, [])) < done and thread.is_alive():
+        threading.Event().wait(0.005)
+    runtime.stop.set()
+    thread.join(10)
+
+
+def scorer_with(place: Place) -> tuple[Scorer, Models]:
+    models = Models(districts(), [place])
+    models.refresh()
+    return Scorer(Settings(), districts(), models, task="0"), models
+
+
+def inputs(*values: bytes | None) -> list[Record]:
+    return [Record(INPUT, 0, i, b"k%d" % i, value) for i, value in enumerate(values)]
+
+
+def test_every_record_becomes_one_prediction_or_one_dead_letter() -> None:
+    place = Place("redis")
+    place.hold("v1", 1, constant_model(7.5))
+    scorer, _ = scorer_with(place)
+    stream = MemoryStream({INPUT: inputs(record(record_id="a"), b"{", record(record_id="b"), None)}, [INPUT])
+    run_until(scorer, stream, 4)
+    values = [json.loads(m.value() or b"") for m in stream.topics[OUTPUT]]
+    assert [v["record_id"] for v in values] == ["a", "b"]
+    assert [v["source"]["offset"] for v in values] == [0, 2]
+    assert [m.key() for m in stream.topics[OUTPUT]] == [b"k0", b"k2"]
+    assert [m.value() for m in stream.topics[DEAD]] == [b"{", None]
+    assert {v["prediction"] for v in values} == {7.5}
+
+
+def test_a_prediction_has_exactly_the_contracts_fields_and_its_record_verbatim() -> None:
+    place = Place("redis")
+    place.hold("v9", 1, constant_model(1.0))
+    scorer, _ = scorer_with(place)
+    original = b'{ "extra": [1, {"deep": null}],' + record()[1:]
+    stream = MemoryStream({INPUT: inputs(original)}, [INPUT])
+    run_until(scorer, stream, 1)
+    raw = stream.topics[OUTPUT][0].value() or b""
+    value = json.loads(raw)
+    assert set(value) == {
+        "record_id", "district_id", "event_time", "scored_at", "prediction", "model_version", "route", "source", "record",
+    }  # fmt: skip
+    assert value["route"] == "champion"
+    assert value["model_version"] == "v9"
+    assert value["source"] == {"topic": INPUT, "partition": 0, "offset": 0}
+    assert value["record"] == GOOD | {"extra": [1, {"deep": None}]}
+    assert original in raw
+
+
+def test_an_aborted_transaction_is_scored_again_and_leaves_no_trace() -> None:
+    place = Place("redis")
+    place.hold("v1", 1, constant_model(1.0))
+    scorer, _ = scorer_with(place)
+    stream = MemoryStream({INPUT: inputs(*[record(record_id=f"r{i}") for i in range(50)], b"bad")}, [INPUT])
+    stream.fail_next = 3
+    run_until(scorer, stream, 51)
+    ids = [json.loads(m.value() or b"")["record_id"] for m in stream.topics[OUTPUT]]
+    assert ids == [f"r{i}" for i in range(50)]
+    assert len(stream.topics[DEAD]) == 1
+
+
+def test_nothing_is_read_before_there_is_a_model() -> None:
+    scorer, models = scorer_with(place := Place("redis"))
+    stream = MemoryStream({INPUT: inputs(record())}, [INPUT])
+    runtime = Runtime("scorer")
+    thread = threading.Thread(target=scorer.serve, args=(stream, runtime))
+    thread.start()
+    assert not runtime.readiness()[0]
+    place.hold("v1", 1, constant_model(2.0))
+    assert OUTPUT not in stream.topics
+    assert models.refresh()
+    while OUTPUT not in stream.topics:
+        threading.Event().wait(0.005)
+    runtime.stop.set()
+    thread.join(10)
+    assert len(stream.topics[OUTPUT]) == 1
+
+
+def test_a_swap_takes_a_newer_generation_only() -> None:
+    place = Place("redis")
+    place.hold("v2", 2, constant_model(2.0))
+    _, models = scorer_with(place)
+    place.hold("v1", 1, constant_model(1.0))
+    assert not models.refresh()
+    place.hold("v1", 3, constant_model(1.0))
+    assert models.refresh()
+    active = models.active()
+    assert active is not None
+    assert (active.version, active.generation) == ("v1", 3)
+
+
+def test_damaged_bytes_are_refused_and_the_registry_is_asked() -> None:
+    redis, registry = Place("redis"), Place("registry")
+    redis.hold("v1", 1, constant_model(1.0))
+    registry.hold("v1", 1, constant_model(1.0))
+    assert redis.champion_value is not None
+    redis.blobs[redis.champion_value.sha256] = b"damaged"
+    models = Models(districts(), [redis, registry])
+    assert models.refresh()
+    active = models.active()
+    assert active is not None
+    assert active.model.sha256 == redis.champion_value.sha256
+
+
+@pytest.mark.parametrize("data", [b"not onnx", constant_model(float("nan"))], ids=["not a model", "answers NaN"])
+def test_a_model_that_cannot_serve_is_refused_and_the_old_one_stays(data: bytes) -> None:
+    place = Place("redis")
+    place.hold("v1", 1, constant_model(1.0))
+    _, models = scorer_with(place)
+    place.hold("v2", 2, data)
+    assert not models.refresh()
+    active = models.active()
+    assert active is not None
+    assert active.version == "v1"
+
+
+def test_redis_away_is_no_reason_to_stop() -> None:
+    redis, registry = Place("redis"), Place("registry")
+    redis.away = True
+    registry.hold("v3", 3, constant_model(3.0))
+    models = Models(districts(), [redis, registry])
+    assert models.refresh()
+    registry.away = True
+    assert not models.refresh()
+    active = models.active()
+    assert active is not None
+    assert active.version == "v3"
+
+
+def test_a_prediction_that_is_not_finite_is_a_dead_letter() -> None:
+    class Odd:
+        def predict(self, columns: Columns) -> np.ndarray:
+            return np.array([1.0, np.nan, np.inf, 4.0])
+
+    scored = score([record(record_id=str(i)) for i in range(4)], Codec(districts()), Odd())
+    assert scored.decoded.positions == [0, 3]
+    assert scored.decoded.columns.record_ids == ["0", "3"]
+    assert [(r.position, r.reason) for r in scored.rejects] == [(1, Reason.NOT_FINITE), (2, Reason.NOT_FINITE)]
+
+
+def test_a_dead_letter_keeps_what_came_and_overwrites_no_header() -> None:
+    message = Record("in", 3, 42, b"key", b"value", [("trace", b"x"), (CONTEXT + "topic", b"first")])
+    letter = dead_letter(message, Reject(0, Reason.NOT_JSON, "no"), topic="in.dlq", task="s-1")
+    headers = letter.headers or []
+    assert (letter.topic, letter.key, letter.value, letter.timestamp_ms) == ("in.dlq", b"key", b"value", 1_000)
+    assert headers[:2] == [("trace", b"x"), (CONTEXT + "topic", b"first")]
+    names = [name for name, _ in headers]
+    assert len(names) == len(set(names))
+    assert {name.removeprefix(CONTEXT) for name in names[1:]} == {
+        "topic", "partition", "offset", "connector.name", "task.id", "stage", "class.name", "exception.class.name",
+        "exception.message", "exception.stacktrace",
+    }  # fmt: skip
+    assert dict(headers)[CONTEXT + "offset"] == b"42"
+    assert dict(headers)[CONTEXT + "exception.message"] == b"no"

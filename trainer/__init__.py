@@ -1,0 +1,1 @@
+"""Trainer: builds, judges and promotes models."""

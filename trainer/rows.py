@@ -1,0 +1,120 @@
+"""Labelled rows: records as columns with their targets, what makes them usable, and the hash that names a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from longshore.columns import Columns, Floats
+from longshore.errors import DataError
+from longshore.schema import Schema
+from longshore.trainer.split import Indexes, Mask
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """n records and their targets, float64[n]."""
+
+    columns: Columns
+    target: Floats
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: Indexes) -> LabelledRows:
+        """The rows at these positions, in that order."""
+        return LabelledRows(self.columns.take(rows), self.target[rows])
+
+    def split(self, test: Mask) -> tuple[LabelledRows, LabelledRows]:
+        """Training and test rows by a mask."""
+        return self.take(np.flatnonzero(~test)), self.take(np.flatnonzero(test))
+
+    def sha256(self) -> str:
+        """A name for the content: ids, keys, values and targets by record id, whatever order they came in."""
+        columns, digest = self.columns, hashlib.sha256()
+        order: Indexes = np.array(sorted(range(len(self)), key=columns.record_ids.__getitem__), dtype=np.intp)
+        numbers = np.column_stack([columns.numeric, self.target]).astype("<f8")[order, :]
+        digest.update(columns.schema.fingerprint().encode())
+        # + 0.0 makes one zero of two; every NaN is written with the same bits.
+        digest.update(np.where(np.isnan(numbers), np.nan, numbers + 0.0).tobytes())
+        texts: list[Sequence[str | None]] = [columns.record_ids, columns.keys, *columns.nominal]
+        for values in texts:
+            digest.update(_canonical(values[i] for i in order.tolist()))
+        return digest.hexdigest()
+
+
+def from_frame(frame: pd.DataFrame, schema: Schema) -> LabelledRows:
+    """The rows of a checked frame (`longshore.dataset.read_csv`): features, target and key, which names a row."""
+    keys = [str(key) for key in frame[schema.key]]
+    numeric = [frame[field.name].to_numpy(dtype=np.float64, na_value=np.nan) for field in schema.numeric]
+    nominal = [
+        [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
+        for column in (frame[field.name].astype(object) for field in schema.nominal)
+    ]
+    columns = Columns(
+        schema=schema,
+        record_ids=keys,
+        keys=keys,
+        event_times=np.zeros(len(frame), dtype=np.int64),
+        numeric=np.column_stack(numeric) if numeric else np.empty((len(frame), 0)),
+        nominal=nominal,
+    )
+    return LabelledRows(columns, frame[schema.target].to_numpy(dtype=np.float64))
+
+
+def concatenate(parts: list[LabelledRows]) -> LabelledRows:
+    """Rows of one schema, one part after the other (at least one part)."""
+    columns = [part.columns for part in parts]
+    joined = Columns(
+        schema=columns[0].schema,
+        record_ids=[value for part in columns for value in part.record_ids],
+        keys=[value for part in columns for value in part.keys],
+        event_times=np.concatenate([part.event_times for part in columns]),
+        numeric=np.concatenate([part.numeric for part in columns]),
+        nominal=[[value for part in columns for value in part.nominal[i]] for i in range(len(columns[0].nominal))],
+    )
+    return LabelledRows(joined, np.concatenate([part.target for part in parts]))
+
+
+def check_usable(rows: LabelledRows, *, min_rows: int, empty_columns_allowed: bool = False) -> None:
+    """Refuse rows nothing can be learned from.
+
+    Raises:
+        DataError: too few rows, a constant or non-finite target, or a column without a single value (a stream
+            whose sensor fell silent must still be learned from: `empty_columns_allowed`).
+
+    """
+    schema = rows.columns.schema
+    if len(rows) < min_rows:
+        raise DataError(
+            f"{len(rows):,} labelled rows are too few, trainer.min_rows = {min_rows:,}",
+            mend="give more rows, or lower LONGSHORE_TRAINER__MIN_ROWS",
+        )
+    if not np.isfinite(rows.target).all():
+        bad = int((~np.isfinite(rows.target)).sum())
+        raise DataError(f"target {schema.target} is not a finite number in {bad:,} rows", mend="remove those rows")
+    if np.ptp(rows.target) == 0:
+        raise DataError(
+            f"target {schema.target} is {rows.target[0]:g} in every row", mend="there is nothing to learn from it"
+        )
+    for name in () if empty_columns_allowed else empty_columns(rows):
+        raise DataError(f"column {name} is empty in every row", mend="fill it in, or leave it out of the schema")
+
+
+def empty_columns(rows: LabelledRows) -> list[str]:
+    """Features without a single value."""
+    columns, schema = rows.columns, rows.columns.schema
+    numeric = [bool(np.isnan(columns.numeric[:, i]).all()) for i in range(len(schema.numeric))]
+    nominal = [all(not value for value in values) for values in columns.nominal]
+    names = [field.name for field in schema.numeric + schema.nominal]
+    return [name for name, empty in zip(names, numeric + nominal, strict=True) if empty]
+
+
+def _canonical(texts: Iterable[str | None]) -> bytes:
+    """Length-prefixed, so that no two lists have the same bytes; a missing text has no length."""
+    encoded = (None if text is None else text.encode(errors="surrogatepass") for text in texts)
+    return b"".join(b"-;" if data is None else b"%d;%b" % (len(data), data) for data in encoded)
