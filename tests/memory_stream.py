@@ -1,4 +1,4 @@
-"""A fake of `longshore.stream.ExactlyOnceStream` for unit tests; it passes the same conformance suite as the real one."""
+"""A fake of `longshore.stream.ExactlyOnceStream` for unit tests; it passes the real one's conformance suite."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class MonitorSettings(Section):
     commit_interval_s: float = Field(default=1.0, gt=0)
     alpha: float = Field(default=0.001, gt=0, lt=1)
     persistence: tuple[int, int] = (2, 3)
-    min_fresh_labels: int = Field(default=1_000, ge=0)
+    min_fresh_labels: int = Field(default=2_000, ge=0)
     cooldown_windows: int = Field(default=3, ge=0)
 
 

@@ -2,7 +2,8 @@
 
 A replica that comes back under the same name resolves its predecessor's open transaction at once; under a new one,
 every `read_committed` reader waits until that transaction times out. So: the setting where there is one (an ordinal of
-a StatefulSet, a compose service), else host + the first free slot, held by a file lock that the kernel frees at any death.
+a StatefulSet, a compose service), else host + the first free slot, held by a file lock that the kernel frees at any
+death.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import sys
 import threading
@@ -22,6 +23,9 @@ from longshore.errors import ConfigurationError
 
 STALE_AFTER_S = 60.0
 """A loop that has not gone round for this long is not healthy: longer than any transaction or request time-out."""
+
+KAFKA_LOGGER = "longshore.kafka"
+"""Where librdkafka's own log goes (`longshore.kafka.client`)."""
 
 log = structlog.get_logger()
 
@@ -86,8 +90,23 @@ def configure_logs() -> None:
             structlog.processors.dict_tracebacks if not sys.stderr.isatty() else structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the one of now: tests replace it
     )
+    kafka = logging.getLogger(KAFKA_LOGGER)
+    kafka.handlers = [_ToStructlog(logging.WARNING)]
+    kafka.setLevel(logging.WARNING)
+    kafka.propagate = False
+
+
+class _ToStructlog(logging.Handler):
+    """Gives the Kafka client's own lines the form of ours, and drops the one that is no news."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        # The first transactions on a fresh broker: it still loads its coordinator, and the client asks again.
+        if "GETPID" in line and "Coordinator load in progress" in line:
+            return
+        log.log(record.levelno, line, logger=record.name)
 
 
 def _catch_signals(runtime: Runtime) -> dict[int, Any]:

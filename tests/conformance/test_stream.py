@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.memory_stream import MemoryStream, Record
 
 from longshore.config import Settings
 from longshore.errors import AbortedError
@@ -16,7 +17,6 @@ from longshore.kafka.reader import read_all
 from longshore.kafka.writer import Writer
 from longshore.stream import Batch, ExactlyOnceStream, Message, Single
 from longshore.topics import TopicSpec
-from tests.memory_stream import MemoryStream, Record
 
 Values = list[bytes | None]
 

@@ -127,7 +127,8 @@ def test_a_prediction_has_exactly_the_contracts_fields_and_its_record_verbatim()
     raw = stream.topics[OUTPUT][0].value() or b""
     value = json.loads(raw)
     assert set(value) == {
-        "record_id", "district_id", "event_time", "scored_at", "prediction", "model_version", "route", "source", "record",
+        "record_id", "district_id", "event_time", "scored_at", "prediction", "model_version", "route", "source",
+        "record",
     }  # fmt: skip
     assert value["route"] == "champion"
     assert value["model_version"] == "v9"

@@ -16,7 +16,7 @@ from longshore.errors import EXIT_FAILED, EXIT_USAGE, LongshoreError
 COMMANDS = {
     "config": "longshore.cli.config:config",
     "data": "longshore.cli.data:data",
-    "demo": "longshore.cli.demo:demo",
+    "demo": "longshore.cli.demo.command:demo",
     "doctor": "longshore.cli.doctor:doctor",
     "drift": "longshore.cli.drift:drift",
     "local": "longshore.cli.local:local",
@@ -85,6 +85,9 @@ def cli(ctx: click.Context, config_file: Path | None, home: Path | None) -> None
     """
     if ctx.resilient_parsing or "--help" in sys.argv or "-h" in sys.argv:
         return
+    from longshore.service import configure_logs  # noqa: PLC0415  (--help needs none of it)
+
+    configure_logs()  # to stderr: stdout belongs to a command's answer
     settings = load(config_file, {"home": home})
     if ctx.invoked_subcommand not in ("local", "demo", "config"):
         settings = _with_local_stack(settings)
@@ -97,7 +100,8 @@ def _with_local_stack(settings: Settings) -> Settings:
         return settings
     from longshore.local.stack import find_running  # noqa: PLC0415  (psutil and more, for this case only)
 
-    running = find_running(settings.home)
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    running = find_running(settings.home, bootstrap_servers=settings.bootstrap_servers, redis_url=redis_url)
     if running is None:
         return settings
     return settings.model_copy(

@@ -26,6 +26,7 @@ from longshore import telemetry
 from longshore.config import Settings
 from longshore.errors import AbortedError, FencedError, LongshoreError
 from longshore.kafka.client import client_config, translate
+from longshore.kafka.consuming import member_config
 from longshore.kafka.producing import PRODUCER_DEFAULTS, enqueue
 from longshore.stream import Batch, Message, Partitions, PartitionsHook, Single
 
@@ -69,7 +70,7 @@ class ExactlyOnce:
         self._next_lag = 0.0
         self._rebalances = 0
         self._producer = self._new_producer()
-        self._consumer = Consumer(_consumer_config(settings, group))
+        self._consumer = Consumer(member_config(settings, group))
         self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
@@ -281,26 +282,3 @@ class ExactlyOnce:
                 continue
             lag = max(0, high - position)
             telemetry.CONSUMER_LAG.labels(self._service, topic, str(number)).set(lag)
-
-
-def _consumer_config(settings: Settings, group: str) -> dict[str, Any]:
-    config = client_config(settings)
-    config.update(
-        {
-            "group.id": group,
-            "group.protocol": settings.kafka.group_protocol,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 20,
-            "queued.max.messages.kbytes": 32_768,
-        }
-    )
-    if settings.kafka.group_protocol == "classic":
-        config["partition.assignment.strategy"] = "range"
-        config["session.timeout.ms"] = settings.kafka.session_timeout_ms
-        config["heartbeat.interval.ms"] = settings.kafka.session_timeout_ms // 3
-    config.update({k: v.get_secret_value() for k, v in settings.kafka.client.items()})
-    return config

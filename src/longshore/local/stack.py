@@ -1,7 +1,8 @@
 """The local stack as a whole: up, down, status, and what a crashed run left behind.
 
 Decides which servers are wanted (those the settings do not replace), whether what is recorded still runs, and when all
-of it is ready. How one server is started and asked is left to `broker` and `cache_server`, processes to `process`.
+of it is ready. How one server is started and asked is left to `broker` and `cache_server`, the start of several at once
+to `servers`, processes to `process`.
 
 Two ways to run it:
 - `LocalStack(home).up()`: data and state under `home/local`; the servers live on until `down`.
@@ -14,25 +15,19 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 from longshore.errors import ConfigurationError, UnavailableError
 from longshore.local import state as states
 from longshore.local.broker import Broker
 from longshore.local.cache_server import CacheServer
-from longshore.local.process import Child, Record, stop
+from longshore.local.process import Child, stop
+from longshore.local.servers import Server, start_together
 from longshore.local.state import State
-
-READY_TIMEOUT_S = 60.0  # ten times what a quiet machine needs
-POLL_S = 0.05
-PORT_ATTEMPTS = 3
-PORT_TAKEN = "Address already in use"  # Java's and Redis' words alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +37,6 @@ class Endpoints:
     bootstrap_servers: str
     redis_url: str
     pids: dict[str, int]
-
-
-class Server(Protocol):
-    """One kind of server: a new one is a module with such a class and a line in `LocalStack._servers`."""
-
-    name: str
-    grace_s: float
-    folder: Path
-
-    def prepare(self) -> None:
-        """Do all that needs no port: find programs, fetch, format."""
-
-    def command(self) -> tuple[list[str | Path], int]:
-        """A command line and the port in it; a new one at every call."""
-
-    def answers(self, record: Record) -> bool:
-        """Whether this very process is ready on its port."""
-
-    def endpoint(self, port: int) -> str:
-        """The address others connect to."""
 
 
 def tell(line: str) -> None:
@@ -241,39 +216,12 @@ class LocalStack:
         for server in servers:
             server.folder.mkdir(parents=True, exist_ok=True)
             server.prepare()
-        for attempt in range(1, PORT_ATTEMPTS + 1):
-            try:
-                self._launch(servers, state)
-                break
-            except _PortTakenError:
-                if attempt == PORT_ATTEMPTS:
-                    raise
+        self._children |= start_together(servers, state, folder=self._folder, mend=self._mend)
         states.write(self._folder, State(state.servers, ready=True))
         if not self._supervised:
             for child in self._children.values():
                 child.release()
             self._children.clear()
-
-    def _launch(self, servers: list[Server], state: State) -> None:
-        """Start all, then wait for all; on any failure, or Ctrl-C, none is left."""
-        started: dict[str, Child] = {}
-        try:
-            for server in servers:
-                command, port = server.command()
-                log = server.folder / f"{server.name}.log"
-                child = started[server.name] = Child(command, port=port, folder=server.folder, log=log)
-                state.servers[server.name] = child.record
-                states.write(self._folder, State(state.servers, ready=False))
-                child.go()
-            for server in servers:
-                _await(server, started[server.name], mend=self._mend(server))
-        except BaseException:
-            for name, child in started.items():
-                child.stop(grace_s=0)
-                state.servers.pop(name, None)
-            states.write(self._folder, State(state.servers, ready=bool(state.servers)))
-            raise
-        self._children |= started
 
     def _mend(self, server: Server) -> str:
         if self._ephemeral:
@@ -310,23 +258,3 @@ class LocalStack:
                 f"folder {self.home} cannot be used: {error.strerror or error}",
                 mend="set LONGSHORE_HOME to a writable folder with free space",
             ) from error
-
-
-class _PortTakenError(UnavailableError):
-    """Somebody took the port between our finding it free and the server's binding it."""
-
-
-def _await(server: Server, child: Child, *, mend: str) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while True:
-        if child.ended() is not None:
-            kind = _PortTakenError if child.log_has(PORT_TAKEN) else UnavailableError
-            raise kind(f"{server.name} ended at its start: {child.last_lines()}", mend=mend)
-        if server.answers(child.record):
-            return
-        if time.monotonic() > deadline:
-            raise UnavailableError(
-                f"{server.name} did not answer within {READY_TIMEOUT_S:.0f} s: {child.last_lines()}",
-                mend=mend,
-            )
-        time.sleep(POLL_S)
