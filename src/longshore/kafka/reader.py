@@ -34,7 +34,7 @@ def read_all(settings: Settings, topic: str, *, from_offsets: dict[int, int] | N
     ]
     consumer = Consumer(reader_config(settings))
     try:
-        consumer.assign(partitions)
+        _assign(consumer, settings, partitions)
         yield from _until_ends(consumer, topic, {p.partition for p in partitions})
     finally:
         consumer.close()
@@ -64,11 +64,21 @@ def follow(
     numbers = range(partition_count(settings, topic))
     consumer = Consumer(reader_config(settings))
     try:
-        consumer.assign([TopicPartition(topic, number, start) for number in numbers])
+        _assign(consumer, settings, [TopicPartition(topic, number, start) for number in numbers])
         while not stop.is_set():
             yield _next(consumer, topic, timeout_s)[0]
     finally:
         consumer.close()
+
+
+def _assign(consumer: Consumer, settings: Settings, partitions: list[TopicPartition]) -> None:
+    """Assign partitions of one topic whose leaders are known: a client that must still find them waits 500 ms."""
+    topic = partitions[0].topic
+    try:
+        consumer.list_topics(topic, timeout=settings.kafka.request_timeout_s)
+    except KafkaException as error:
+        raise translate(error, f"reading {topic}") from error
+    consumer.assign(partitions)
 
 
 def _next(consumer: Consumer, topic: str, timeout_s: float) -> tuple[list[Message], set[int]]:

@@ -44,7 +44,7 @@ SILENCE_S = 120.0
     "--data", type=click.Path(path_type=Path), help="housing.csv: half trains, half streams [generated rows]."
 )
 @click.option(
-    "--records", type=click.IntRange(10_000), default=30_000, show_default=True, help="Records to stream at least."
+    "--records", type=click.IntRange(10_000), default=20_000, show_default=True, help="Records to stream at least."
 )
 @click.option("--rate", type=click.FloatRange(100), default=1_000.0, show_default=True, help="Records a second.")
 @click.option(
@@ -110,7 +110,7 @@ def _run(held: ExitStack, folder: Path, **chosen: Any) -> int:
         _stream(services, view, watch, plan)
         _end(services, view, watch)
     watch.close()
-    return _summary(console, view, plan, settings, watch.story, time.monotonic() - started)
+    return _summary(view, plan, settings, watch.story, seconds=time.monotonic() - started)
 
 
 def _environment(folder: Path, endpoints: Endpoints) -> dict[str, str]:
@@ -230,6 +230,9 @@ class _Stages:
         self._read = len(complete)
 
     def _tell_line(self, line: str) -> None:
+        if line.startswith("[") and "/" in line[:4]:
+            self._view.say(f"trainer: {' '.join(line.split()[1:])}")
+            return
         try:
             entry = json.loads(line)
         except ValueError:
@@ -239,7 +242,8 @@ class _Stages:
             self._view.stage(entry["stage"], {key: value for key, value in entry.items() if key not in hidden})
 
 
-def _summary(console: Console, view: View, plan: Plan, settings: Settings, story: Story, seconds: float) -> int:
+def _summary(view: View, plan: Plan, settings: Settings, story: Story, *, seconds: float) -> int:
+    console = view.console
     view.say("reading everything back as an independent read_committed consumer")
     found = checks(plan, settings, districts())
     console.print()

@@ -22,7 +22,7 @@ class View:
     """Shows the story; every method may be called from any thread."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
-        self._console = console
+        self.console = console
         self._plan = plan
         self._started = time.monotonic()
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
@@ -43,7 +43,7 @@ class View:
 
     def say(self, text: str) -> None:
         """A line with the time since the start."""
-        self._console.print(f"{time.monotonic() - self._started:6.1f} s  {text}", highlight=False, soft_wrap=True)
+        self.console.print(f"{time.monotonic() - self._started:6.1f} s  {text}", highlight=False, soft_wrap=True)
 
     def news(self, event: Any) -> None:
         """A line (and a picture for an alert) for what was heard."""
@@ -90,14 +90,15 @@ class View:
     def _picture(self, event: DriftEvent) -> None:
         for rank, stream in enumerate(event.streams[:3], start=1):
             mark = "moved" if stream.alert else "still"
-            self._console.print(
-                f"          {rank}. {stream.name:20} {mark}  PSI {stream.psi:.3f}  KS {stream.ks:.3f}  p {stream.p_value:.1e}",
+            self.console.print(
+                f"          {rank}. {stream.name:20} {mark}  PSI {stream.psi:.3f}  KS {stream.ks:.3f}"
+                f"  p {stream.p_value:.1e}",
                 highlight=False,
             )
         reference, current = event.detail.get("reference", []), event.detail.get("current", [])
         top = max([*reference, *current, 1e-9])
         for name, shares in (("trained on", reference), ("now", current)):
-            self._console.print(
+            self.console.print(
                 f"          {event.detail.get('stream')} {name:>10}  {_bars(shares, top)}", highlight=False
             )
 
@@ -131,10 +132,11 @@ def _model_line(event: ModelEvent) -> str:
 
 
 def _drift_line(event: DriftEvent) -> str:
+    detail = event.detail
     lines = {
         "era": f"watching {event.model_version} (generation {event.generation})",
         "alert": f"ALERT, {event.cause} drift, episode {event.episode}",
-        "awaiting_labels": f"waiting for fresh labels ({event.detail.get('fresh_labels')} of {event.detail.get('needed')})",
+        "awaiting_labels": f"waiting for fresh labels ({detail.get('fresh_labels')} of {detail.get('needed')})",
         "resolved": f"episode {event.episode} resolved",
     }
     return lines.get(event.kind, event.kind)

@@ -1,0 +1,68 @@
+"""The demo as its user starts it: every check holds, and no way of ending it leaves a process or a file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LONGSHORE_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "longshore.cli.main", "--home", str(home), "demo", *arguments],
+        env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Whatever runs with this home in its command line or environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = " ".join(process.cmdline()) + process.environ().get("LONGSHORE_HOME", "")
+            if str(home) in told and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(400)
+def test_every_check_holds_and_nothing_is_left(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with start(home, "--records", "10000", "--seed", "7") as demo:
+        text, _ = demo.communicate(timeout=380)
+    assert demo.returncode == 0, text
+    assert "every check held" in text
+    assert text.count("  ok  ") == 6, text
+    eventually(lambda: not processes_of(home), 20, what="no process is left")
+    assert not list(home.iterdir())
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("number", "heard"),
+    [(signal.SIGTERM, "starting Kafka"), (signal.SIGINT, "trainer:"), (signal.SIGKILL, "trainer:")],
+    ids=["SIGTERM while servers start", "SIGINT while training", "SIGKILL while training"],
+)
+def test_killing_it_leaves_no_process(number: signal.Signals, heard: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with start(home) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if heard in line:
+                break
+        demo.send_signal(number)
+        demo.communicate(timeout=60)
+    assert demo.returncode != 0
+    eventually(lambda: not processes_of(home), 20, what="no process is left")

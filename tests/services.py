@@ -1,0 +1,98 @@
+"""`longshore …` as processes of their own on the embedded servers: started, watched, ended, and killed at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+
+from longshore.config import Settings
+from longshore.local.stack import Endpoints
+
+COMMAND = [sys.executable, "-m", "longshore.cli.main"]
+
+
+class Services:
+    """Processes under one topic prefix, one home and one Redis database."""
+
+    def __init__(self, settings: Settings, folder: Path, variables: dict[str, str]) -> None:
+        self._folder = folder
+        self._started: list[subprocess.Popen[bytes]] = []
+        machine = {name: value for name, value in os.environ.items() if not name.startswith("LONGSHORE_")}
+        assert settings.redis_url is not None
+        self.environment = machine | {
+            "LONGSHORE_BOOTSTRAP_SERVERS": str(settings.bootstrap_servers),
+            "LONGSHORE_REDIS_URL": settings.redis_url.get_secret_value(),
+            "LONGSHORE_TOPIC_PREFIX": settings.topic_prefix,
+            "LONGSHORE_REGISTRY_URL": settings.registry(),
+            "LONGSHORE_HOME": str(settings.home),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            **variables,
+        }
+
+    def once(self, *arguments: str) -> Any:
+        """Run a command to its end, which must be a good one; what it printed as JSON."""
+        done = subprocess.run(
+            [*COMMAND, *arguments, "--output", "json"],
+            env=self.environment,
+            cwd=self._folder,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stderr.decode()[-3000:]}"
+        return json.loads(done.stdout)
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a service; its log is a file of the folder."""
+        with (self._folder / f"{len(self._started)}-{arguments[0]}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments], env=self.environment | variables, cwd=self._folder, stdout=log, stderr=log
+            )
+        self._started.append(process)
+        return process
+
+    def logs(self) -> str:
+        """The end of every log: what to show when a test fails."""
+        return "\n".join(f"{p.name}: {p.read_text()[-1500:]}" for p in sorted(self._folder.glob("*.log")))
+
+    def kill(self) -> None:
+        """End whatever still runs."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+@contextmanager
+def services(
+    settings: Settings, stack: Endpoints, folder: Path, database: int, **variables: str
+) -> Iterator[tuple[Services, redis.Redis]]:
+    """Services with an empty Redis database of their own: the cache's keys carry no topic prefix."""
+    url = f"{stack.redis_url.removesuffix('/').rsplit('/', 1)[0]}/{database}"
+    url = url if stack.redis_url.count("/") > 2 else f"{stack.redis_url}/{database}"
+    cache = redis.Redis.from_url(url)
+    cache.flushdb()
+    address = {"LONGSHORE_REDIS_URL": url}
+    running = Services(settings, folder, address | variables)
+    try:
+        yield running, cache
+    finally:
+        running.kill()
+        cache.flushdb()
+        cache.close()
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return cast(int, taken.getsockname()[1])
