@@ -19,6 +19,10 @@ from longshore.errors import ConfigurationError
 
 RESERVED = frozenset({"record_id", "prediction", "model_version", "route", "source", "record", "scored_at", "label"})
 
+TAKEN_TOPICS = frozenset(
+    {"predictions", "labels", "drift.panes", "drift.events", "drift.state", "retrain.requests", "model.events"}
+)
+
 
 class Kind(StrEnum):
     """What a field's values are."""
@@ -149,7 +153,10 @@ def _checked(parsed: _SchemaToml, path: Path) -> Schema:
     problems = [f"field {name!r} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
     structural = {parsed.key, parsed.event_time, *RESERVED}
     problems += [f"field {name!r} has a name Longshore uses itself" for name in names if name in structural]
-    problems += [f"target {parsed.target!r} is also a field" for name in names if name == parsed.target]
+    if parsed.target in {*names, parsed.key, parsed.event_time, "record_id"}:
+        problems.append(f"target {parsed.target!r} is also a field of the record")
+    if (parsed.topic or parsed.name) in TAKEN_TOPICS:
+        problems.append(f"topic {parsed.topic or parsed.name!r} is one of Longshore's own")
     for field in parsed.fields:
         problems += _field_problems(field)
     if problems:

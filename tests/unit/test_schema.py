@@ -53,6 +53,8 @@ def test_a_users_own_schema_is_read(tmp_path: Path) -> None:
         (("name = \"site\"", "name = \"wind_speed\""), "twice"),
         (("name = \"site\"", "name = \"prediction\""), "prediction"),
         (("target = \"power\"", "target = \"site\""), "target"),
+        (('topic = "turbine-readings"', 'topic = "labels"'), "Longshore's own"),
+        (('target = "power"', 'target = "turbine_id"'), "target"),
         (("minimum = 0", "minimum = 5\nmaximum = 1"), "above its maximum"),
         (("categories =", "minimum = 1\ncategories ="), "nominal and cannot"),
         (("key = \"turbine_id\"", ""), "key"),
