@@ -68,7 +68,8 @@ class ExactlyOnce:
         self._uncommitted = False
         self._hook_error: LongshoreError | None = None
         self._next_lag = 0.0
-        self._rebalances = 0
+        self._moved: Partitions = set()
+        self._rewound = False
         self._producer = self._new_producer()
         self._consumer = Consumer(member_config(settings, group))
         self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
@@ -137,19 +138,24 @@ class ExactlyOnce:
             log.warning("the last commit on leaving the group failed", error=str(self._hook_error))
 
     def _consume(self, max_records: int, timeout_s: float) -> list[Any]:
+        self._rewound = False
         try:
             # Wait for the first record only, then take what is there: a full batch under load, no delay when idle.
             events: list[Any] = self._consumer.consume(1, timeout_s)
             if events and max_records > 1:
-                rebalances = self._rebalances
+                self._moved.clear()
                 more = self._consumer.consume(max_records - 1, 0)
-                # After a rebalance the first one is fetched again, from the committed offset.
-                events = events + more if rebalances == self._rebalances else more
+                # Of a partition that a rebalance moved it is fetched again, from the committed offset; of another not.
+                events = [event for event in events if (event.topic(), event.partition()) not in self._moved] + more
         except KafkaException as error:
             raise translate(error, f"reading as group {self._group}") from error
         if self._hook_error is not None:
             error_of_hook, self._hook_error = self._hook_error, None
             raise error_of_hook
+        if self._rewound:
+            # A hook's commit was aborted meanwhile: what was fetched lies beyond the records to be read again.
+            self._rewind()
+            return []
         return events
 
     def _tolerate(self, error: KafkaError) -> None:
@@ -224,6 +230,7 @@ class ExactlyOnce:
     def _rewind(self) -> None:
         """Seek every assigned partition to the group's committed offset."""
         self._uncommitted = False
+        self._rewound = True
         self._positions.clear()
         partitions = [TopicPartition(topic, number) for topic, number in self._assigned]
         if not partitions:
@@ -259,7 +266,7 @@ class ExactlyOnce:
 
     def _hook(self, kind: str, partitions: Partitions) -> None:
         """Run a hook inside the client's callback; what it raises is raised again by `poll`."""
-        self._rebalances += 1
+        self._moved |= partitions
         telemetry.REBALANCES.labels(self._service, kind).inc()
         log.info("partitions " + kind, group=self._group, partitions=sorted(f"{t}[{n}]" for t, n in partitions))
         hook = self._hooks[kind]
