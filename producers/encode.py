@@ -37,7 +37,15 @@ class Encoder:
         identity = [(schema.record_id, str), (schema.key, str), (schema.event_time, int)]
         features = [(name, Any) for name in self._features]
         self._record = msgspec.defstruct("Record", [*identity, *features], gc=False)
-        self._label = msgspec.defstruct("Label", [*identity, ("observed_at", int), ("label", float)], gc=False)
+        # A label's time is `event_time` whatever the schema calls its records': the contract has no other name.
+        known = [
+            (schema.record_id, str),
+            (schema.key, str),
+            ("event_time", int),
+            ("observed_at", int),
+            ("label", float),
+        ]
+        self._label = msgspec.defstruct("Label", known, gc=False)
         self._encode = msgspec.json.Encoder().encode
 
     def records(self, rows: Rows) -> list[Message]:

@@ -78,7 +78,6 @@ def produce(run: Services, data: Path, *, first: int, count: int) -> None:
     assert summary["produced"] == summary["labels"] == count
 
 
-@pytest.mark.xfail(strict=True, reason="longshore.producers.encode names a label's event_time as the schema does")
 def test_a_schemas_own_name_for_the_event_time_is_not_the_labels(
     run: Services, settings: Settings, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ class ExactlyOnce:
         self._uncommitted = False
         self._hook_error: LongshoreError | None = None
         self._next_lag = 0.0
+        self._leaving: Partitions = set()
         self._moved: Partitions = set()
         self._rewound = False
         self._producer = self._new_producer()
@@ -171,16 +172,9 @@ class ExactlyOnce:
 
     def _commit_skipped_markers(self) -> None:
         """Commit positions that moved over transaction markers only, so that lag reads 0 at the end of a topic."""
-        ahead = {p: at for p, at in self._positions.items() if at > self._committed.get(p, at - 1)}
-        if not ahead:
-            return
-        try:
-            offsets = [TopicPartition(topic, number, at) for (topic, number), at in ahead.items()]
-            self._consumer.commit(offsets=offsets, asynchronous=True)
-        except KafkaException as error:
-            log.debug("positions not committed", error=str(error))
-            return
-        self._committed.update(ahead)
+        if any(at > self._committed.get(partition, at - 1) for partition, at in self._positions.items()):
+            # In a transaction of its own: a plain commit that arrives late could move the group back.
+            self.commit([])
 
     def _abort(self, error: KafkaException) -> None:
         """Undo a failed transaction; always raises."""
@@ -232,7 +226,7 @@ class ExactlyOnce:
         self._uncommitted = False
         self._rewound = True
         self._positions.clear()
-        partitions = [TopicPartition(topic, number) for topic, number in self._assigned]
+        partitions = [TopicPartition(topic, number) for topic, number in self._assigned - self._leaving]
         if not partitions:
             return
         try:
@@ -256,7 +250,9 @@ class ExactlyOnce:
 
     def _give_up(self, kind: str, partitions: list[TopicPartition]) -> None:
         gone = {(p.topic, p.partition) for p in partitions}
+        self._leaving = gone
         self._hook(kind, gone)
+        self._leaving = set()
         self._assigned -= gone
         for partition in gone:
             self._positions.pop(partition, None)
