@@ -19,7 +19,7 @@ from longshore.cli.app import App, pass_app
 from longshore.cli.demo import plan as plans
 from longshore.cli.demo.plan import Plan
 from longshore.cli.demo.processes import Services
-from longshore.cli.demo.verify import checks
+from longshore.cli.demo.verify import checks, read_back, records_per_s
 from longshore.cli.demo.view import View
 from longshore.cli.demo.watch import Story, Watch
 from longshore.config import Settings, load
@@ -245,12 +245,15 @@ class _Stages:
 def _summary(view: View, plan: Plan, settings: Settings, story: Story, *, seconds: float) -> int:
     console = view.console
     view.say("reading everything back as an independent read_committed consumer")
-    found = checks(plan, settings, districts())
+    read = read_back(settings, Topics.of(settings.topic_prefix, districts()))
+    found = checks(plan, settings, read)
     console.print()
     for check in found:
         console.print(f"  {'ok  ' if check.held else 'FAIL'}  {check.name}: {check.found}", highlight=False)
     versions = ", ".join(f"{version} {count:,}" for version, count in sorted(story.scored.items()))
-    console.print(f"        scored by version: {versions}; seed {plan.seed}; {seconds:.0f} s in all", highlight=False)
+    rates = f"{records_per_s(read):,.0f} records/s scored on average, asked for {plan.rate:,.0f}"
+    console.print(f"        scored by version: {versions}; {rates}", highlight=False)
+    console.print(f"        seed {plan.seed}; {seconds:.0f} s in all", highlight=False)
     if story.trouble:
         console.print(f"  FAIL  watching the topics: {story.trouble}", highlight=False)
     good = all(check.held for check in found) and not story.trouble

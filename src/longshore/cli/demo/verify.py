@@ -15,7 +15,6 @@ from longshore.kafka.reader import read_all
 from longshore.records import DriftEvent, Label, ModelEvent, ModelEventKind, RetrainRequest, Source
 from longshore.redis_store import ModelCache
 from longshore.registry import Registry
-from longshore.schema import Schema
 from longshore.topics import Topics
 from longshore.trainer.split import test_mask
 
@@ -34,6 +33,7 @@ class Check:
 class _Prediction(msgspec.Struct, gc=False):
     record_id: str
     event_time: int
+    scored_at: int
     prediction: float
     model_version: str
     source: Source
@@ -80,9 +80,14 @@ def _messages(settings: Settings, topic: str) -> Any:
     return (message for batch in read_all(settings, topic) for message in batch)
 
 
-def checks(plan: Plan, settings: Settings, schema: Schema) -> list[Check]:
-    """All checks of this run."""
-    found = read_back(settings, Topics.of(settings.topic_prefix, schema))
+def records_per_s(found: Found) -> float:
+    """Predictions a second, from the first to the last one's `scored_at`."""
+    times = [prediction.scored_at for prediction in found.predictions]
+    return len(times) / max(0.001, (max(times) - min(times)) / 1_000) if times else 0.0
+
+
+def checks(plan: Plan, settings: Settings, found: Found) -> list[Check]:
+    """All checks of this run on what was read back."""
     result = [_conservation(found), _once(found)]
     alerts = [event for event in found.events if event.kind == "alert"]
     if plan.expects_alarm:
