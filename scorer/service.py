@@ -31,7 +31,6 @@ from longshore.topics import Topics
 
 log = structlog.get_logger()
 
-PROJECT_INTERVAL_S = 2.0
 NO_MODEL_WAIT_S = 0.2
 
 
@@ -141,7 +140,7 @@ def run(
     models.refresh()
     threads = [
         threading.Thread(target=models.follow, args=(runtime.stop, wake, settings.scorer.model_poll_s), daemon=True),
-        threading.Thread(target=_project, args=(projector, runtime.stop), daemon=True),
+        threading.Thread(target=projector.follow, args=(runtime.stop,), daemon=True),
     ]
     if cache is not None:
         threads.append(threading.Thread(target=_hurry, args=(cache, runtime.stop, wake), daemon=True))
@@ -159,12 +158,6 @@ def run(
         scorer.serve(stream, runtime)
     finally:
         stream.close()
-
-
-def _project(projector: Projector, stop: threading.Event) -> None:
-    while not stop.is_set():
-        projector.tick()
-        stop.wait(PROJECT_INTERVAL_S)
 
 
 def _hurry(cache: ModelCache, stop: threading.Event, wake: threading.Event) -> None:

@@ -23,6 +23,9 @@ from longshore.registry.timeline import Identity, identity
 FULL_CHECK_EVERY = 5
 """Ticks between two checks of the cached bytes themselves; their length is looked at every time."""
 
+INTERVAL_S = 2.0
+"""Between two ticks of a service's housekeeping: a crash anywhere is mended within a few of them."""
+
 log = structlog.get_logger()
 
 
@@ -93,6 +96,12 @@ class Projector:
             self._ticks += 1
             telemetry.PROJECTIONS_PENDING.set(len(self._troubles))
             return list(self._troubles.values())
+
+    def follow(self, stop: threading.Event) -> None:
+        """Tick every `INTERVAL_S` until `stop`: the body of a service's housekeeping thread."""
+        while not stop.is_set():
+            self.tick()
+            stop.wait(INTERVAL_S)
 
     def _attempt(self, place: str, copy: Callable[[], None]) -> None:
         try:

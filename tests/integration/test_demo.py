@@ -19,7 +19,7 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LONGSHORE_")}
     return subprocess.Popen(
         [sys.executable, "-m", "longshore.cli.main", "--home", str(home), "demo", *arguments],
-        env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=clean, cwd=home.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 
@@ -40,6 +40,8 @@ def processes_of(home: Path) -> list[psutil.Process]:
 @pytest.mark.timeout(400)
 def test_every_check_holds_and_nothing_is_left(tmp_path: Path) -> None:
     home = tmp_path / "home"
+    # Settings of where the user stands are not the demo's: with these no window would ever be judged.
+    (tmp_path / "longshore.toml").write_text("[monitor]\nwindow_records = 10000000\n")
     with start(home, "--records", "10000", "--seed", "7") as demo:
         text, _ = demo.communicate(timeout=380)
     assert demo.returncode == 0, text

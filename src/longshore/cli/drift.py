@@ -124,8 +124,13 @@ def picture(bins: Bins, width: int = 14) -> str:
         [c / max(1, sum(side)) for c in side[:width]] for side in (bins.reference, bins.current)
     ]
     highest = max(max(side, default=0.0) for side in shares) or 1.0
-    bars = ["".join(_bar(share / highest) for share in side) for side in shares]
+    bars = [sparkline(side, highest) for side in shares]
     return f"{bars[0]} → {bars[1]}"
+
+
+def sparkline(shares: list[float], highest: float) -> str:
+    """One bar for each share, on a scale that ends at `highest`."""
+    return "".join(_bar(share / highest) for share in shares)
 
 
 def _bar(height: float) -> str:

@@ -24,7 +24,7 @@ from longshore.records import RetrainRequest
 from longshore.registry import Registry
 from longshore.registry.formats import check_name
 from longshore.schema import Schema, districts
-from longshore.service import Runtime, configure_logs, running
+from longshore.service import configure_logs, running
 from longshore.trainer.dataset_stream import StreamDataset
 from longshore.trainer.rows import check_usable, from_frame
 from longshore.trainer.run import Outcome, Trainer
@@ -32,8 +32,6 @@ from longshore.trainer.service import Follower, wait_for_rows
 from longshore.trainer.training import STAGES, Report, TrainingSet
 
 log = structlog.get_logger()
-
-PROJECT_INTERVAL_S = 2.0
 
 
 @click.command("train")
@@ -159,7 +157,7 @@ def _follow(app: App, instance: str | None, label_wait_s: float) -> None:
                 _mark(None)
 
         follower = Follower(settings, registry, work, owner=name)
-        threading.Thread(target=_project, args=(projector.tick, runtime), name="projector", daemon=True).start()
+        threading.Thread(target=projector.follow, args=(runtime.stop,), name="projector", daemon=True).start()
         stream = ExactlyOnce(
             settings,
             group=settings.topic_prefix + settings.trainer.group,
@@ -187,12 +185,6 @@ def _fresh(
     wait_for_rows(ready, app.settings.trainer.min_rows, check=check, wait_s=wait_s)
     check_usable(found[0].rows, min_rows=app.settings.trainer.min_rows, empty_columns_allowed=True)
     return found[0]
-
-
-def _project(tick: Callable[[], object], runtime: Runtime) -> None:
-    while not runtime.stop.is_set():
-        tick()
-        runtime.stop.wait(PROJECT_INTERVAL_S)
 
 
 def _report_stage(stage: str, figures: dict[str, Any]) -> None:

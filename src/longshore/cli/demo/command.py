@@ -22,7 +22,7 @@ from longshore.cli.demo.processes import Services
 from longshore.cli.demo.verify import checks, read_back, records_per_s
 from longshore.cli.demo.view import View
 from longshore.cli.demo.watch import Story, Watch
-from longshore.config import Settings, load
+from longshore.config import Settings
 from longshore.errors import EXIT_FAILED, ConfigurationError, UnavailableError
 from longshore.kafka.admin import create_topics
 from longshore.local.stack import Endpoints, LocalStack
@@ -100,7 +100,7 @@ def _run(held: ExitStack, folder: Path, **chosen: Any) -> int:
     view.say("starting Kafka and Redis")
     endpoints = held.enter_context(LocalStack(folder, ephemeral=True, say=view.say))
     services = held.enter_context(Services(folder / "logs", _environment(folder, endpoints)))
-    settings = load()
+    settings = Settings()
     topics = Topics.of(settings.topic_prefix, schema)
     create_topics(settings, topics.specs(settings))
     watch = Watch(settings, topics, view.news)
@@ -163,7 +163,7 @@ def _stream(services: Services, view: View, watch: Watch, plan: Plan) -> None:
 
 def _closed(story: Story) -> bool:
     """The new version has scored a good while, and windows of it were judged."""
-    if len(story.models) == 0 or not story.resolved:
+    if not story.resolved:
         return False
     champion = story.champion
     return story.scored[champion] >= RECOVERY_RECORDS and story.verdicts_by_version[champion] >= RECOVERY_VERDICTS

@@ -61,10 +61,6 @@ class Plan:
         """Event time of the first shifted record."""
         return self.start_ms + self.onset * STEP_MS
 
-    def index(self, event_time: int) -> int:
-        """The number of the record with this event time."""
-        return (event_time - self.start_ms) // STEP_MS
-
     def scenario_argument(self) -> str:
         """The scenario with its onset, as `produce --scenario` takes it."""
         if self.scenario_name == "none":

@@ -14,7 +14,10 @@ GRACE_S = 20.0
 
 
 class Services:
-    """Starts `longshore` commands; use as a context manager: leaving it stops whatever still runs."""
+    """Starts `longshore` commands; use as a context manager: leaving it stops whatever still runs.
+
+    They see `environment` alone: neither this process's own LONGSHORE_… variables nor a longshore.toml where it stands.
+    """
 
     def __init__(self, logs: Path, environment: dict[str, str]) -> None:
         self._logs = logs
@@ -35,7 +38,7 @@ class Services:
     def start(self, name: str, *arguments: str) -> None:
         """Start `longshore ARGUMENTS` under `name`."""
         command = [sys.executable, "-m", "longshore.cli.main", *arguments]
-        child = Child(command, port=0, folder=Path.cwd(), log=self.log(name))
+        child = Child(command, port=0, folder=self._logs, log=self.log(name))
         self._running[name] = child
         child.go()
 

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from longshore.cli.demo.plan import Plan
 from longshore.cli.demo.watch import Story
+from longshore.cli.drift import sparkline
 from longshore.records import DriftEvent, ModelEvent, ModelEventKind, RetrainRequest
 
-BARS = "▁▂▃▄▅▆▇█"
 PLAIN_EVERY_S = 3.0
 
 
@@ -99,12 +99,8 @@ class View:
         top = max([*reference, *current, 1e-9])
         for name, shares in (("trained on", reference), ("now", current)):
             self.console.print(
-                f"          {event.detail.get('stream')} {name:>10}  {_bars(shares, top)}", highlight=False
+                f"          {event.detail.get('stream')} {name:>10}  {sparkline(shares, top)}", highlight=False
             )
-
-
-def _bars(shares: list[float], top: float) -> str:
-    return "".join(BARS[min(7, int(share / top * 7.999))] for share in shares)
 
 
 def _figures(story: Story, scored: int, rate: float) -> str:

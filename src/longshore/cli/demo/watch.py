@@ -19,11 +19,8 @@ from longshore.topics import Topics
 
 
 class Scored(msgspec.Struct, gc=False):
-    """What the view and the checks need of a prediction."""
+    """What the view needs of a prediction."""
 
-    record_id: str
-    event_time: int
-    prediction: float
     model_version: str
 
 
