@@ -12,10 +12,10 @@ ARGS ?=
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test test-system chaos check format bench lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv from requirements.lock (the other targets do it themselves)
 
@@ -34,6 +34,13 @@ demo: $(STAMP)  ## the whole loop on embedded Kafka and Redis, ending with a che
 test: $(STAMP)  ## the whole suite, on real embedded servers (ARGS="-k codec")
 	@exec $(BIN)/python -m pytest $(ARGS)
 
+test-system: $(STAMP)  ## a browser, Prometheus, kcat and a balancer against real services (needs Debian packages)
+	@bash .ci/system_packages.sh
+	@exec $(BIN)/python -m pytest -m system $(ARGS)
+
+chaos: $(STAMP)  ## kill, stop, cut off and swap everything under load, then count every record (ARGS="--seed 7", "--long")
+	@exec $(BIN)/python -m tests.faults.chaos $(ARGS)
+
 check: $(STAMP)  ## ruff, mypy strict, and the edges the architecture allows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,10 +52,12 @@ format: $(STAMP)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## run every benchmark (ARGS="codec" for benchmarks/codec.py alone)
-	@scripts=$$(for name in $(or $(ARGS),'*'); do find benchmarks -maxdepth 1 -name "$$name.py" ! -name '_*'; done | sort); \
-	[ -n "$$scripts" ] || { echo "benchmarks/ holds no script named $(or $(ARGS),*).py" >&2; exit 1; }; \
-	for script in $$scripts; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(STAMP)  ## run every benchmark (ARGS="scoring --quick": one of them, with its options)
+	@chosen=( $(ARGS) ); for file in benchmarks/[a-z]*.py benchmarks/*/__main__.py; do \
+	  module=$${file%.py}; module=$${module%/__main__}; module=$${module//\//.}; all="$${all:-} $${module#benchmarks.}"; \
+	  if [ -z "$${chosen[*]}" ] || [ "benchmarks.$${chosen[0]}" = "$$module" ]; then \
+	    found=yes; echo "== $$module $${chosen[*]:1}"; $(BIN)/python -m "$$module" "$${chosen[@]:1}"; fi; done; \
+	[ -n "$${found:-}" ] || { echo "benchmarks/ holds no $${chosen[0]}; there are:$$all" >&2; exit 1; }
 
 lock:  ## renew requirements.lock after a change in pyproject.toml (ARGS="--upgrade")
 	@bash .ci/lock.sh $(ARGS)

@@ -14,5 +14,10 @@ for service in SERVICES:
     packages += [f"longshore.{service}"] + [f"longshore.{service}.{sub}" for sub in find_packages(service)]
 
 setup(
-    packages=packages, package_dir=package_dir, package_data={"longshore": ["py.typed", "local/*.toml", "local/*.lock"]}
+    packages=packages,
+    package_dir=package_dir,
+    package_data={
+        "longshore": ["py.typed", "local/*.toml", "local/*.lock"],
+        "longshore.scorer.serving": ["assets/*", "assets/land/*"],
+    },
 )

@@ -21,7 +21,7 @@ from longshore.monitor.idle import IdleJudge
 from longshore.monitor.messages import Counted, Idle, ModelMoved, PaneMessage, decode, encode
 from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter, Tally
-from longshore.records import ModelEvent
+from longshore.records import ModelEvent, ModelEventKind
 from longshore.schema import Schema
 from longshore.stream import Batch, ExactlyOnceStream, Message, Partitions
 from longshore.topics import Topics
@@ -172,7 +172,9 @@ def _relayed(values: list[bytes | None]) -> list[PaneMessage]:
     relayed: list[PaneMessage] = []
     for value in values:
         try:
-            relayed.append(ModelMoved(msgspec.json.decode(value or b"", type=ModelEvent)))
+            event = msgspec.json.decode(value or b"", type=ModelEvent)
+            if event.kind is not ModelEventKind.REFUSED:  # nothing to decide by, and unknown to older deciders
+                relayed.append(ModelMoved(event))
         except msgspec.MsgspecError as error:
             log.warning("a model event is not readable and is left out", error=str(error))
     return relayed

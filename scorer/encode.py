@@ -14,10 +14,12 @@ from longshore.codec import Decoded, Reject
 from longshore.columns import Floats
 from longshore.records import Route, Source
 from longshore.schema import Schema
-from longshore.stream import Message, Single
+from longshore.stream import Batch, Message, Single
 
 CONTEXT = "__connect.errors."
 STAGE = "VALUE_CONVERTER"
+TRACE_HEADERS = frozenset(("traceparent", "tracestate"))
+"""W3C Trace Context: carried from a record to its prediction as they are."""
 
 
 class PredictionEncoder:
@@ -63,6 +65,25 @@ class PredictionEncoder:
             value = encode(make(record_id, key, event_time, scored_at, prediction, version, route, source, raw))
             out.append({"key": message.key(), "value": value})
         return out
+
+
+def with_traces(topic: str, messages: Sequence[Message], values: list[dict[str, Any]]) -> list[Batch | Single]:
+    """Outputs for `values`, one for each message, in order: a batch, cut where a message has trace headers to carry."""
+    headers = [message.headers() for message in messages]
+    if not any(headers):
+        return [Batch(topic, values)] if values else []
+    outputs: list[Batch | Single] = []
+    run: list[dict[str, Any]] = []
+    for value, present in zip(values, headers, strict=True):
+        carried = [pair for pair in present or () if pair[0].lower() in TRACE_HEADERS]
+        if not carried:
+            run.append(value)
+            continue
+        if run:
+            outputs.append(Batch(topic, run))
+            run = []
+        outputs.append(Single(topic, value["key"], value["value"], carried))
+    return [*outputs, Batch(topic, run)] if run else outputs
 
 
 def dead_letter(message: Message, reject: Reject, *, topic: str, task: str) -> Single:

@@ -1,25 +1,34 @@
 """Which model is in use: a snapshot that the loop takes between transactions, kept fresh by a thread of its own.
 
-Redis first (a cache, polled; a published hint only hurries the poll), the registry when Redis is empty, away or holds
-damaged bytes. A candidate is checked by sha256, loaded and tried on a row before it replaces the model in use; one that
-fails is refused with its reason, and scoring goes on with what it has.
+All places are asked (Redis, a cache with hints, and the registry, the truth), so that neither can hide what the other
+knows. A newer champion passes the checks of `longshore.scorer.checks` before it replaces the model in use; one that
+does not is refused with its reason, and scoring goes on with what it has. Neither a place that is away or silent nor a
+bad model stops or delays scoring: everything here happens in the following thread.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
-import numpy as np
 import structlog
 
 from longshore import telemetry
-from longshore.columns import Columns
-from longshore.errors import FormatError, IntegrityError, LongshoreError
+from longshore.errors import LongshoreError, UnavailableError
+from longshore.manifest import FILES, Stated
 from longshore.schema import Schema
-from longshore.served_model import ServedModel
+from longshore.scorer.checks import Admitted, Candidate, Reason, RefusedError, Rules, check_bytes
+from longshore.served_model import Served
+from longshore.signing import Keyring
+
+MAX_WAIT = 64
+"""Rounds until a refused version is tried again, at most; the first waits are 2, 4, 8, …"""
+MAX_SILENCE = 4
+"""Rounds that a place which did not answer is left alone, at most: 1, 2, 4."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -30,20 +39,21 @@ class Active:
 
     version: str
     generation: int
-    model: ServedModel
+    model: Served
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A pointer to the champion: enough to fetch it and to know whether it is news."""
+class Refusal:
+    """A version that a champion's move would have brought into use, and why it was not."""
 
     version: str
     generation: int
-    sha256: str
+    reason: Reason
+    text: str
 
 
 class ModelPlace(Protocol):
-    """Somewhere the champion may be found: the cache or the registry."""
+    """Somewhere the champion may be found: the cache or the registry. Any call may raise a LongshoreError."""
 
     name: str
 
@@ -51,20 +61,52 @@ class ModelPlace(Protocol):
         """The present champion, None where there is none."""
         ...
 
+    def manifest(self, candidate: Candidate) -> Stated | None:
+        """The version's manifest; None where it is not there."""
+        ...
+
     def fetch(self, candidate: Candidate) -> bytes | None:
-        """The model's bytes, sha256 checked; None where they are not there."""
+        """The bytes of `candidate.file`; None where they are not there."""
         ...
 
 
-class Models:
-    """Holds the active model; `refresh` looks at the places in order and swaps when there is a newer generation."""
+def _no_keys() -> Keyring:
+    return Keyring.of(())
 
-    def __init__(self, schema: Schema, places: list[ModelPlace]) -> None:
-        self._schema = schema
+
+def _no_objection(candidate: Candidate) -> str | None:
+    del candidate
+    return None
+
+
+class Models:
+    """Holds the active model; `refresh` asks the places and swaps when there is a newer generation that is sound.
+
+    `trusted` gives the keys of the moment, `objection` what the registry has against a pointer (None: nothing, or it
+    cannot be asked), `on_refusal` is told of each refusal once.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        places: list[ModelPlace],
+        *,
+        model: str = "",
+        format: str = "onnx",
+        trusted: Callable[[], Keyring] = _no_keys,
+        objection: Callable[[Candidate], str | None] = _no_objection,
+        on_refusal: Callable[[Refusal], None] = lambda _: None,
+    ) -> None:
+        self._rules = Rules(schema, model, format)
         self._places = places
+        self._trusted = trusted
+        self._objection = objection
+        self._on_refusal = on_refusal
         self._active: Active | None = None
-        self._refused: dict[int, str] = {}
-        self._silent: set[str] = set()
+        self._round = 0
+        self._silent: dict[str, _Wait] = {}
+        self._held_back: dict[_Tried, _Wait] = {}
+        self._warned = False
 
     def active(self) -> Active | None:
         """One snapshot: use it for a whole transaction."""
@@ -72,83 +114,178 @@ class Models:
 
     def refresh(self) -> bool:
         """Look for a newer champion and take it into use; True if the model changed."""
-        for place in self._places:
-            candidate = self._champion_of(place)
-            if candidate is None:
-                continue
-            if self._active is not None and candidate.generation <= self._active.generation:
-                return False
-            return self._take(candidate)
+        self._round += 1
+        newer = list(dict.fromkeys(self._newer()))
+        keys = self._trusted() if newer else _no_keys()
+        tried = {_Tried(candidate, frozenset(keys.keys)): candidate for candidate in newer}
+        self._held_back = {key: wait for key, wait in self._held_back.items() if key in tried}
+        # The highest generation first: a pointer that is too good to be true must not hide the next one.
+        for key, candidate in sorted(tried.items(), key=lambda item: -item[1].generation):
+            wait = self._held_back.setdefault(key, _Wait())
+            if wait.until <= self._round and self._take(candidate, keys, wait):
+                self._held_back.clear()
+                return True
         return False
 
     def follow(self, stop: threading.Event, wake: threading.Event, interval_s: float) -> None:
         """Refresh every `interval_s`, or at once on `wake`, until `stop`: a thread's body."""
         while not stop.is_set():
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception:  # a bug here must not end the following: scorers would stay on this model unnoticed
+                log.exception("looking for a newer model failed")
             wake.wait(interval_s)
             wake.clear()
 
-    def _take(self, candidate: Candidate) -> bool:
-        reasons = []
-        for place in self._places:
+    def _newer(self) -> Iterator[Candidate]:
+        """Every place's champion, where it is newer than the model in use."""
+        for place in self._answering():
             try:
-                data = place.fetch(candidate)
-                if data is None:
-                    reasons.append(f"not in {place.name}")
-                    continue
-                self._use(candidate, self._tried(data, candidate))
+                candidate = place.champion()
             except LongshoreError as error:
-                reasons.append(f"{place.name}: {error}")
-            else:
-                return True
-        self._refuse(candidate, "; ".join(reasons))
-        return False
+                self._does_not_answer(place, error)
+                continue
+            if self._silent.pop(place.name, None):
+                log.info("model place answers again", place=place.name)
+            if candidate is not None and (self._active is None or candidate.generation > self._active.generation):
+                yield candidate
 
-    def _champion_of(self, place: ModelPlace) -> Candidate | None:
+    def _answering(self) -> list[ModelPlace]:
+        return [place for place in self._places if self._silent.get(place.name, _NONE).until <= self._round]
+
+    def _does_not_answer(self, place: ModelPlace, error: LongshoreError) -> None:
+        telemetry.CACHE_ERRORS.inc()
+        if place.name not in self._silent:
+            log.warning("model place does not answer; scoring goes on", place=place.name, error=str(error))
+        self._silent.setdefault(place.name, _Wait()).fail(self._round, first=1, most=MAX_SILENCE)
+
+    def _take(self, candidate: Candidate, keys: Keyring, wait: _Wait) -> bool:
+        telemetry.MODEL_TRUSTED_KEYS.set(len(keys.keys))
         try:
-            candidate = place.champion()
-        except LongshoreError as error:
-            telemetry.CACHE_ERRORS.inc()
-            if place.name not in self._silent:
-                log.warning("model place does not answer; scoring goes on", place=place.name, error=str(error))
-            self._silent.add(place.name)
-            return None
-        if place.name in self._silent:
-            log.info("model place answers again", place=place.name)
-            self._silent.discard(place.name)
-        return candidate
+            if objection := self._objection(candidate):
+                raise RefusedError(Reason.UNCONFIRMED, objection)
+            with telemetry.MODEL_LOAD_SECONDS.time():
+                admitted = self._admitted(candidate, keys)
+                model = self._rules.load(self._bytes(candidate, admitted), admitted)
+        except RefusedError as refused:
+            self._refuse(candidate, refused, wait)
+            return False
+        self._use(candidate, model, admitted)
+        return True
 
-    def _tried(self, data: bytes, candidate: Candidate) -> ServedModel:
-        """Load the bytes and score one row of nothing but missing values: a model that cannot is refused here."""
-        found = hashlib.sha256(data).hexdigest()
-        if found != candidate.sha256:
-            raise IntegrityError(f"model {candidate.version} has sha256 {found[:12]}…, not {candidate.sha256[:12]}…")
-        model = ServedModel.load(data)
-        if not np.isfinite(model.predict(_empty_row(self._schema))).all():
-            raise FormatError(f"model {candidate.version} does not answer a finite number", mend="roll back")
-        return model
+    def _admitted(self, candidate: Candidate, keys: Keyring) -> Admitted:
+        """What the first manifest that passes admits; without any manifest, what the pointer alone does."""
 
-    def _use(self, candidate: Candidate, model: ServedModel) -> None:
+        def admit(place: ModelPlace) -> Admitted | None:
+            stated = place.manifest(candidate)
+            return None if stated is None else self._rules.admit(candidate, stated, keys)
+
+        return self._first(admit) or self._rules.admit(candidate, None, keys)
+
+    def _bytes(self, candidate: Candidate, admitted: Admitted) -> bytes:
+        """The first place's bytes that are what was admitted."""
+        wanted = replace(candidate, sha256=admitted.sha256, file=FILES[self._rules.format])
+
+        def fetch(place: ModelPlace) -> bytes | None:
+            data = place.fetch(wanted)
+            if data is not None:
+                check_bytes(data, admitted)
+            return data
+
+        found = self._first(fetch)
+        if found is None:
+            raise RefusedError(Reason.MISSING, "its bytes are nowhere")
+        return found
+
+    def _first(self, ask: Callable[[ModelPlace], T | None]) -> T | None:
+        """The first place's answer; None where no place has one.
+
+        Raises:
+            RefusedError: some place had one that was refused, and no other a good one.
+
+        """
+        refusals = []
+        for place in self._answering():
+            try:
+                found = ask(place)
+            except UnavailableError as error:
+                self._does_not_answer(place, error)
+                refusals.append(RefusedError(Reason.MISSING, f"{place.name}: {error}"))
+            except LongshoreError as error:
+                refused = RefusedError.of(error)
+                refusals.append(RefusedError(refused.reason, f"{place.name}: {refused.what}"))
+            else:
+                if found is not None:
+                    return found
+        if refusals:
+            telling = next((one for one in refusals if one.reason is not Reason.MISSING), refusals[0])
+            raise RefusedError(telling.reason, "; ".join(one.what for one in refusals))
+        return None
+
+    def _use(self, candidate: Candidate, model: Served, admitted: Admitted) -> None:
         if self._active is not None:
             telemetry.MODEL_GENERATION.remove(self._active.version)
         self._active = Active(candidate.version, candidate.generation, model)
         telemetry.MODEL_GENERATION.labels(candidate.version).set(candidate.generation)
-        telemetry.MODEL_SWAPS.labels("used").inc()
-        log.info("model in use", version=candidate.version, generation=candidate.generation, sha256=candidate.sha256)
+        telemetry.MODEL_SWAPS.labels("used", "").inc()
+        log.info(
+            "model in use",
+            version=candidate.version,
+            generation=candidate.generation,
+            sha256=admitted.sha256,
+            signed_by=admitted.signed_by or "nobody",
+        )
+        if not admitted.signed_by and not self._warned:
+            self._warned = True
+            log.warning(
+                "MODELS ARE NOT SIGNED: no key is trusted here, so whoever can write to Redis or the registry decides "
+                "what is served; share the trainer's home or set LONGSHORE_SIGNING__TRUSTED (docs/models.md)"
+            )
 
-    def _refuse(self, candidate: Candidate, reason: str) -> None:
-        if self._refused.get(candidate.generation) != reason:
-            log.error("model refused", version=candidate.version, generation=candidate.generation, reason=reason)
-            telemetry.MODEL_SWAPS.labels("refused").inc()
-        self._refused = {candidate.generation: reason}
+    def _refuse(self, candidate: Candidate, refused: RefusedError, wait: _Wait) -> None:
+        """Tell it once, and try again later: at once what may only not have come yet, less and less often the rest."""
+        late = refused.reason is Reason.MISSING
+        wait.fail(self._round, first=1 if late else 2, most=1 if late else MAX_WAIT)
+        # A registry on a network may show a move a moment after Redis: the second look decides.
+        unsure = refused.reason is Reason.UNCONFIRMED and wait.failures == 1
+        if unsure:
+            wait.until = self._round + 1
+        move = (candidate.version, candidate.generation, refused.reason)
+        if unsure or move in self._told():
+            return
+        wait.told = move
+        telemetry.MODEL_SWAPS.labels("late" if late else "refused", refused.reason.value).inc()
+        told = {"version": candidate.version, "generation": candidate.generation, "reason": refused.what}
+        if late:
+            log.warning("model not there yet", **told)
+            return
+        log.error("model refused", kind=refused.reason.value, **told)
+        self._on_refusal(Refusal(candidate.version, candidate.generation, refused.reason, refused.what))
+
+    def _told(self) -> set[tuple[str, int, Reason] | None]:
+        """What is refused now and was told: a pointer and the registry's own candidate are one move."""
+        return {wait.told for wait in self._held_back.values()}
 
 
-def _empty_row(schema: Schema) -> Columns:
-    return Columns(
-        schema=schema,
-        record_ids=["warm-up"],
-        keys=["warm-up"],
-        event_times=np.zeros(1, dtype=np.int64),
-        numeric=np.full((1, len(schema.numeric)), np.nan),
-        nominal=[[None] for _ in schema.nominal],
-    )
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What was tried: the same pointer under other keys is another try."""
+
+    candidate: Candidate
+    keys: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Wait:
+    """How often something failed in a row, and the round in which it is tried again."""
+
+    failures: int = 0
+    until: int = 0
+    told: tuple[str, int, Reason] | None = None
+
+    def fail(self, now: int, *, first: int, most: int) -> None:
+        self.until = now + min(first * 2**self.failures, most)
+        self.failures = min(self.failures + 1, 16)
+
+
+_NONE = _Wait()

@@ -1,16 +1,18 @@
-"""The scorer's shell: poll, score, commit; models, pages and housekeeping around it.
+"""The scorer's shell: poll, score, send, commit; models, pages and housekeeping around it.
 
 A transaction opens with one snapshot of the model and ends after `commit_interval_s` under load, or as soon as the
-input is idle. What is scored and not yet committed lives in `Pending` only, so that an abort, a revoked partition or a
-lost one each has one obvious thing to do with it.
+input is idle. Outputs are handed over as they are made, and a commit goes on while the next records are read and
+scored. What is handed over and not yet committed is known to the stream only, so that an abort, a revoked partition or
+a lost one has one obvious thing to do here: forget `Pending`.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
@@ -18,30 +20,36 @@ from longshore import telemetry
 from longshore.codec import Codec
 from longshore.config import Settings
 from longshore.errors import AbortedError
-from longshore.kafka.exactly_once import ExactlyOnce
+from longshore.kafka.exactly_once import AtLeastOnce, ExactlyOnce
+from longshore.kafka.member import Hooks
 from longshore.projector import Projector
 from longshore.redis_store import ModelCache
 from longshore.schema import Schema
-from longshore.scorer.encode import PredictionEncoder, dead_letter
+from longshore.scorer.encode import PredictionEncoder, dead_letter, with_traces
 from longshore.scorer.models import Active, Models
 from longshore.scorer.score import score
 from longshore.service import Runtime
-from longshore.stream import Batch, ExactlyOnceStream, Message, Partitions, Single
+from longshore.stream import ExactlyOnceStream, Message, Partitions, Single
 from longshore.topics import Topics
 
 log = structlog.get_logger()
 
 NO_MODEL_WAIT_S = 0.2
+TRANSACTION_BYTES = 32 * 1024 * 1024
+"""Of input: a transaction ends when it has so much, which bounds what the client holds whatever the records' size."""
+YOUNG_OBJECTS = 100_000
+"""A batch makes tens of thousands of short-lived objects, none in a cycle: with Python's default of 700 the collector
+takes a quarter of the scorer's time to find that out."""
 
 
 @dataclass(slots=True)
 class Pending:
-    """What the open transaction will hold."""
+    """What the open transaction holds."""
 
     active: Active
     opened: float
-    predictions: list[dict[str, Any]] = field(default_factory=list)
-    dead_letters: list[Single] = field(default_factory=list)
+    predictions: int = 0
+    bytes: int = 0
     reasons: list[str] = field(default_factory=list)
 
 
@@ -56,30 +64,36 @@ class Scorer:
         self._models = models
         self._task = task
         self._pending: Pending | None = None
+        self._joined = False
 
     def serve(self, stream: ExactlyOnceStream, runtime: Runtime) -> None:
         """The loop. Before the first model is there nothing is read, so nothing can be lost."""
         while not runtime.stop.is_set():
             runtime.beat()
             active = self._pending.active if self._pending else self._models.active()
-            runtime.set_ready(active is not None)
+            runtime.set_ready(self._joined and active is not None)
             if active is None:
                 runtime.stop.wait(NO_MODEL_WAIT_S)
                 continue
             try:
                 self._step(stream, active)
             except AbortedError as error:
-                log.warning("batch will be scored again", error=str(error))
+                log.warning("records will be scored again", error=str(error))
                 self._pending = None
         self.finish(stream)
 
     def finish(self, stream: ExactlyOnceStream) -> None:
         """Commit what is scored; an abort leaves it to whoever reads the partition next."""
         try:
-            self._commit(stream)
+            self._commit(stream, wait=True)
         except AbortedError as error:
-            log.warning("the last batch was not committed and will be scored again", error=str(error))
+            log.warning("the last records were not committed and will be scored again", error=str(error))
         self._pending = None
+
+    def join(self, partitions: Partitions) -> None:
+        """The group has dealt out its partitions, perhaps none to this member: it does its part from now on."""
+        del partitions
+        self._joined = True
 
     def drop(self, partitions: Partitions) -> None:
         """Forget what is scored for partitions that are no longer ours: their next owner scores it."""
@@ -89,38 +103,50 @@ class Scorer:
     def _step(self, stream: ExactlyOnceStream, active: Active) -> None:
         batch = stream.poll(self._settings.max_batch, self._settings.poll_timeout_s)
         if batch:
-            self._score(batch, active)
-        if self._pending and (not batch or self._due(len(batch))):
-            self._commit(stream)
+            self._score(stream, batch, active)
+        if self._pending and self._due(stream, len(batch)):
+            self._commit(stream, wait=False)
 
-    def _due(self, size: int) -> bool:
-        pending = self._pending
-        idle = size < self._settings.max_batch
-        return idle or (pending is not None and time.monotonic() - pending.opened >= self._settings.commit_interval_s)
-
-    def _score(self, batch: list[Message], active: Active) -> None:
-        pending = self._pending or Pending(active, time.monotonic())
-        with telemetry.SCORE_SECONDS.time():
-            scored = score([message.value() for message in batch], self._codec, active.model)
-        pending.predictions += self._encoder.encode(
-            batch, scored.decoded, scored.predictions, version=active.version, scored_at=time.time_ns() // 1_000_000
-        )
-        for reject in scored.rejects:
-            message = batch[reject.position]
-            pending.dead_letters.append(dead_letter(message, reject, topic=self._topics.dead_letters, task=self._task))
-            pending.reasons.append(reject.reason.value)
-        self._pending = pending
-
-    def _commit(self, stream: ExactlyOnceStream) -> None:
+    def _due(self, stream: ExactlyOnceStream, size: int) -> bool:
         pending = self._pending
         if pending is None:
-            return
-        stream.commit([Batch(self._topics.predictions, pending.predictions), *pending.dead_letters])
-        self._pending = None
-        telemetry.RECORDS_SCORED.labels(pending.active.version).inc(len(pending.predictions))
-        for reason in pending.reasons:
-            telemetry.DEAD_LETTERS.labels(reason).inc()
-        telemetry.LAST_SCORED.set_to_current_time()
+            return False
+        idle = size < self._settings.max_batch and stream.backlog() < self._settings.max_batch
+        late = time.monotonic() - pending.opened >= self._settings.commit_interval_s
+        return idle or late or pending.bytes >= TRANSACTION_BYTES
+
+    def _score(self, stream: ExactlyOnceStream, batch: list[Message], active: Active) -> None:
+        # `poll` may have run a rebalance, whose hook commits and forgets: what it returned begins a new transaction.
+        pending = self._pending or Pending(active, time.monotonic())
+        values = [message.value() for message in batch]
+        with telemetry.SCORE_SECONDS.time():
+            scored = score(values, self._codec, active.model)
+        predictions = self._encoder.encode(
+            batch, scored.decoded, scored.predictions, version=active.version, scored_at=time.time_ns() // 1_000_000
+        )
+        rejected: list[Single] = []
+        for reject in scored.rejects:
+            message = batch[reject.position]
+            rejected.append(dead_letter(message, reject, topic=self._topics.dead_letters, task=self._task))
+            pending.reasons.append(reject.reason.value)
+        good = batch if not rejected else [batch[position] for position in scored.decoded.positions]
+        stream.send([*with_traces(self._topics.predictions, good, predictions), *rejected])
+        pending.predictions += len(predictions)
+        pending.bytes += sum(len(value) for value in values if value)
+        self._pending = pending
+
+    def _commit(self, stream: ExactlyOnceStream, *, wait: bool) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None or wait:
+            then = functools.partial(_committed, pending) if pending else None
+            stream.commit(wait=wait, then=then)
+
+
+def _committed(pending: Pending) -> None:
+    telemetry.RECORDS_SCORED.labels(pending.active.version).inc(pending.predictions)
+    for reason in pending.reasons:
+        telemetry.DEAD_LETTERS.labels(reason).inc()
+    telemetry.LAST_SCORED.set_to_current_time()
 
 
 def run(
@@ -146,18 +172,28 @@ def run(
         threads.append(threading.Thread(target=_hurry, args=(cache, runtime.stop, wake), daemon=True))
     for thread in threads:
         thread.start()
-    stream = ExactlyOnce(
-        settings,
-        group=settings.topic_prefix + settings.scorer.group,
-        instance=instance,
-        topics=[topics.records],
-        on_revoked=lambda _: scorer.finish(stream),
-        on_lost=scorer.drop,
-    )
+    stream = _open(settings, instance, topics.records, scorer)
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
     try:
         scorer.serve(stream, runtime)
     finally:
         stream.close()
+
+
+def _open(settings: Settings, instance: str, topic: str, scorer: Scorer) -> ExactlyOnce | AtLeastOnce:
+    group = settings.topic_prefix + settings.scorer.group
+    stream: ExactlyOnce | AtLeastOnce
+
+    def finish(_: Partitions) -> None:
+        scorer.finish(stream)
+
+    hooks: Hooks = {"on_assigned": scorer.join, "on_revoked": finish, "on_lost": scorer.drop}
+    if settings.scorer.delivery == "at_least_once":
+        stream = AtLeastOnce(settings, group=group, topics=[topic], **hooks)
+    else:
+        stream = ExactlyOnce(settings, group=group, instance=instance, topics=[topic], **hooks)
+    return stream
 
 
 def _hurry(cache: ModelCache, stop: threading.Event, wake: threading.Event) -> None:

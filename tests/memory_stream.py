@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from longshore.errors import AbortedError
@@ -44,7 +44,7 @@ class Record:
 
 
 class MemoryStream:
-    """Topics of one partition each in memory; `fail_next` aborts that many commits."""
+    """Topics of one partition each in memory; `fail_next` aborts that many commits, when their outcome is asked for."""
 
     def __init__(self, topics: dict[str, list[Record]], inputs: list[str]) -> None:
         self.topics = topics
@@ -52,11 +52,14 @@ class MemoryStream:
         self._inputs = inputs
         self._committed = dict.fromkeys(inputs, 0)
         self._positions = dict(self._committed)
+        self._sent: list[Batch | Single] = []
+        self._flight: tuple[list[Batch | Single], dict[str, int], Callable[[], None] | None] | None = None
         self.on_revoked: PartitionsHook | None = None
         self.transactions = 0
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
         del timeout_s
+        self._settle()
         batch: list[Message] = []
         for topic in self._inputs:
             at = self._positions[topic]
@@ -65,15 +68,36 @@ class MemoryStream:
             batch += taken
         return batch
 
-    def commit(self, outputs: Sequence[Batch | Single]) -> None:
+    def send(self, outputs: Sequence[Batch | Single]) -> None:
+        self._settle()
+        self._sent += outputs
+
+    def commit(
+        self, outputs: Sequence[Batch | Single] = (), *, wait: bool = True, then: Callable[[], None] | None = None
+    ) -> None:
+        self.send(outputs)
+        self._flight = (self._sent, dict(self._positions), then)
+        self._sent = []
+        if wait:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._flight is None:
+            return
+        (outputs, positions, then), self._flight = self._flight, None
         if self.fail_next:
             self.fail_next -= 1
-            self._positions = dict(self._committed)
+            self._positions, self._sent = dict(self._committed), []
             raise AbortedError("told to fail")
         for output in outputs:
             self._append(output)
-        self._committed = dict(self._positions)
+        self._committed = positions
         self.transactions += 1
+        if then is not None:
+            then()
+
+    def backlog(self) -> int:
+        return sum(len(self.topics.get(t, [])) - self._positions[t] for t in self._inputs)
 
     def assignment(self) -> Partitions:
         return {(topic, 0) for topic in self._inputs}

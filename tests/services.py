@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis
+from tests.waiting import eventually
 
 from longshore.config import Settings
 from longshore.local.stack import Endpoints
@@ -59,6 +60,11 @@ class Services:
             )
         self._started.append(process)
         return process
+
+    def wait_started(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until a service catches signals: one that gets SIGTERM before it does dies of it."""
+        log = self._folder / f"{self._started.index(process)}-{process.args[len(COMMAND)]}.log"  # type: ignore[index]
+        eventually(lambda: b"service started" in log.read_bytes(), 60, what=f"start of {log.name}")
 
     def logs(self) -> str:
         """The end of every log: what to show when a test fails."""

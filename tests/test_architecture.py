@@ -27,8 +27,13 @@ SHELLS = {
     "monitor/service.py": "wires the two roles",
     "monitor/service_count.py": "the counting loop",
     "monitor/service_decide.py": "the deciding loop",
+    "scorer/files/csv_file.py": "reads and writes CSV files",
+    "scorer/files/parquet_file.py": "reads and writes Parquet files",
+    "scorer/files/replacing.py": "renames a whole file into its place",
+    "scorer/files/run.py": "from file to file",
     "scorer/places.py": "where models come from: the cache and the registry",
     "scorer/service.py": "the scoring loop",
+    "scorer/serving/service.py": "the HTTP server's process",
     "trainer/dataset_stream.py": "reads the labelled predictions from their topics",
     "trainer/run.py": "one run's steps through the registry: claim, register, gate, promote",
     "trainer/service.py": "the loop that serves requests",
@@ -47,7 +52,7 @@ OUTSIDE_WORLD = {
     "os", "time", "socket", "pathlib", "subprocess", "tempfile", "shutil", "urllib", "http", "glob", "signal",
     "requests",
     "longshore.kafka", "longshore.redis_store", "longshore.registry", "longshore.projector", "longshore.service",
-    "longshore.local", "longshore.instance", "longshore.dataset",
+    "longshore.local", "longshore.instance", "longshore.dataset", "longshore.key_files",
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today"}
 COLUMNS = {*districts().feature_names, districts().key, districts().target}
@@ -114,8 +119,14 @@ def edges(module: Module) -> list[str]:
 
 
 def client_libraries(module: Module) -> list[str]:
-    """`confluent_kafka` and `redis` each have one door."""
-    doors = {"confluent_kafka": module.part == "kafka", "redis": module.path == "src/longshore/redis_store.py"}
+    """`confluent_kafka`, `redis`, `cryptography` and the HTTP server each have one door."""
+    doors = {
+        "confluent_kafka": module.part == "kafka",
+        "redis": module.path == "src/longshore/redis_store.py",
+        "cryptography": module.path == "src/longshore/signing.py",
+        "starlette": module.name.startswith("longshore.scorer.serving."),
+        "uvicorn": module.name.startswith("longshore.scorer.serving."),
+    }
     return [
         f"imports {name} outside its adapter"
         for name in module.imports()
@@ -213,10 +224,13 @@ BAD = [
     (client_libraries, "scorer/service.py", "from confluent_kafka import Producer"),
     (client_libraries, "src/longshore/local/stack.py", "import redis"),
     (client_libraries, "src/longshore/kafka/admin.py", "from redis import Redis"),
+    (client_libraries, "scorer/checks.py", "from cryptography.exceptions import InvalidSignature"),
+    (client_libraries, "scorer/service.py", "from starlette.routing import Route"),
     (purity, "monitor/distances.py", "import time"),
     (purity, "monitor/distances.py", "from os import environ"),
     (purity, "monitor/distances.py", "from longshore import registry"),
     (purity, "scorer/score.py", "from longshore.kafka.writer import Writer"),
+    (purity, "scorer/checks.py", "from longshore.key_files import Trust"),
     (purity, "trainer/gate.py", "from datetime import datetime\nNOW = datetime.now()"),
     (purity, "trainer/gate.py", "TEXT = open('x').read()"),
     (housing_columns, "monitor/decide.py", "column = 'median_income'"),

@@ -18,10 +18,11 @@ import structlog
 
 from longshore.columns import Floats
 from longshore.config import Settings
-from longshore.errors import ConflictError, FormatError
+from longshore.errors import ConflictError, FormatError, SignatureError
 from longshore.records import ModelEventKind
 from longshore.registry import MODEL_FILE, AliasRecord, Registry
 from longshore.served_model import ServedModel
+from longshore.signing import Keyring, Signer
 from longshore.trainer.gate import Verdict, judge
 from longshore.trainer.rows import LabelledRows
 from longshore.trainer.split import group_codes
@@ -50,7 +51,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """What every run needs: settings, the registry, the monitor's profile builder and who acts."""
+    """What every run needs: settings, the registry, the monitor's profile builder, who acts, and who signs.
+
+    `trusted`: the keys a champion must be signed with before it is loaded to be compared with (None: any is loaded).
+    """
 
     settings: Settings
     registry: Registry
@@ -58,6 +62,8 @@ class Trainer:
     project: Callable[[], object]
     actor: str
     report: Report
+    signer: Signer | None = None
+    trusted: Callable[[], Keyring] | None = None
 
     def run(self, trigger_id: str, dataset: Callable[[], TrainingSet], *, reason: str = "") -> Outcome:
         """Bring a trigger to its end from wherever an earlier run of it stopped.
@@ -83,7 +89,7 @@ class Trainer:
         self.report("register", {})
         manifest = {**made.manifest, "trigger_id": trigger_id, "actor": self.actor, "reason": reason}
         try:
-            return self.registry.register(made.files, manifest)
+            return self.registry.register(made.files, manifest, signer=self.signer)
         except ConflictError:
             found = self.registry.find_trigger(trigger_id)
             if found is None:
@@ -148,9 +154,11 @@ class Trainer:
         return ServedModel.load(self.registry.read(version, MODEL_FILE)).predict(rows.columns)
 
     def _champion_predict(self, version: str, rows: LabelledRows) -> Floats | None:
-        """None where the champion was made for another schema and cannot serve these rows."""
+        """None where the champion may not be loaded, or was made for another schema and cannot serve these rows."""
         try:
+            if self.trusted is not None and (keys := self.trusted()).enforced:
+                keys.verify(self.registry.manifest(version), self.registry.notes.signatures(version))
             return self._predict(version, rows)
-        except FormatError as error:
+        except (FormatError, SignatureError) as error:
             log.warning("the champion cannot be compared", version=version, error=str(error))
             return None

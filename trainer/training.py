@@ -20,9 +20,10 @@ import pandas as pd
 from longshore.columns import Floats
 from longshore.config import TrainerSettings
 from longshore.errors import DataError
+from longshore.manifest import SERVING
 from longshore.schema import Schema, describe
-from longshore.served_model import ServedModel
-from longshore.trainer import strata
+from longshore.served_model import ServedModel, ServedPipeline
+from longshore.trainer import golden, strata
 from longshore.trainer.evaluate import metrics
 from longshore.trainer.export import to_onnx
 from longshore.trainer.fit import Choice, Parameters, choose, fit, predict
@@ -90,7 +91,8 @@ def train(data: TrainingSet, settings: TrainerSettings, build_profile: ProfileBu
     pipeline = fit(fresh, history, choice.candidate, recipe, parameters)
     report("export", {"trees": int(pipeline.named_steps["trees"].n_iter_), "training_set": choice.candidate.name})
     onnx = to_onnx(pipeline)
-    served, expected = ServedModel.load(onnx).predict(test.columns), predict(pipeline, test)
+    model = ServedModel.load(onnx)
+    served, expected = model.predict(test.columns), predict(pipeline, test)
     parity = compare(served, expected, test.target, test.columns.record_ids)
     parity.require()
     measured = metrics(served, test.target, group_codes(test.columns.keys))
@@ -102,6 +104,7 @@ def train(data: TrainingSet, settings: TrainerSettings, build_profile: ProfileBu
         data, schema, parameters, choice, {**measured, "rows_train": len(fresh), "rows_test": len(test)}
     )
     manifest |= {"baseline": baseline, "parity": parity.to_dict(), "split": _split_report(settings, balance)}
+    manifest |= _proof(model, pipeline, test)
     return Artefacts({"model.onnx": onnx, "pipeline.joblib": _dumped(pipeline), "profile": profile}, manifest)
 
 
@@ -145,6 +148,14 @@ def _reference(rows: LabelledRows, test: Mask, out_of_fold: Floats, served: Floa
 def _baseline(train_rows: LabelledRows, test: LabelledRows) -> dict[str, float]:
     mean = float(train_rows.target.mean())
     return {"prediction": mean, "rmse": float(np.sqrt(np.mean((test.target - mean) ** 2)))}
+
+
+def _proof(model: ServedModel, pipeline: Any, test: LabelledRows) -> dict[str, Any]:
+    """What a scorer must have to serve the version, and what it must get from it."""
+    schema, (numeric, nominal) = test.columns.schema, (list(model.numeric), list(model.nominal))
+    needs = {"serving": SERVING, "target": schema.target, "numeric": numeric, "nominal": nominal}
+    fitted = ServedPipeline(pipeline, "")
+    return {"needs": needs, "golden": golden.choose(test.columns, model.predict, fitted.predict, (numeric, nominal))}
 
 
 def _split_report(settings: TrainerSettings, balance: dict[str, Any]) -> dict[str, Any]:

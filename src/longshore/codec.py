@@ -8,9 +8,11 @@ category, unknown extra fields.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import repeat
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +26,14 @@ MAX_EVENT_TIME = 253_402_300_799_999
 
 MAX_RECORD_BYTES = 900_000
 """A prediction embeds its record, and a dead letter adds headers: both must fit Kafka's default limit of 1 MiB."""
+
+
+MAX_DEPTH = 64
+"""Of arrays and objects in each other. A prediction embeds its record one level deeper, and whoever reads it has a
+stack of their own: without a limit of ours, what one program accepts another could not read."""
+
+_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|([\[{])|([\]}])', re.DOTALL)
+"""A string, which may hold brackets, or a bracket that opens or closes."""
 
 
 class Reason(StrEnum):
@@ -67,19 +77,36 @@ class Codec:
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """Turn n values into columns and rejects; together they account for every position once."""
         try:
-            rows = [self._one(value) for value in values]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _RefusedError):
+            rows = self._all(values)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _RefusedError, TypeError):
             return self._decode_each(values)
         return Decoded(self._columns(rows), list(range(len(rows))), [])
+
+    def _all(self, values: Sequence[Any]) -> list[Any]:
+        """Every value decoded; raises if there may be anything wrong with any: `_one` finds out what."""
+        sizes = list(map(len, values))
+        if not sizes:
+            return []
+        if min(sizes) == 0 or max(sizes) > MAX_RECORD_BYTES:
+            raise _RefusedError
+        # isascii is a fast proof of valid UTF-8; fields the schema does not know are skipped by the decoder unread.
+        if not all(map(bytes.isascii, values)):
+            for value in values:
+                value.decode("utf-8")
+        brackets = sum(map(bytes.count, values, repeat(b"{"))) + sum(map(bytes.count, values, repeat(b"[")))
+        if brackets > len(values) + MAX_DEPTH - 1:
+            raise _RefusedError
+        return list(map(self._decoder.decode, values))
 
     def _one(self, value: bytes | None) -> Any:
         if not value:
             raise _RefusedError(Reason.EMPTY, "the value is empty")
         if len(value) > MAX_RECORD_BYTES:
             raise _RefusedError(Reason.TOO_LARGE, f"the value has {len(value)} bytes, more than {MAX_RECORD_BYTES}")
-        # isascii is a fast proof of valid UTF-8; fields the schema does not know are skipped by the decoder unread.
         if not value.isascii():
             value.decode("utf-8")
+        if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+            raise _RefusedError(Reason.NOT_JSON, f"the value is nested more than {MAX_DEPTH} levels deep")
         return self._decoder.decode(value)
 
     def _decode_each(self, values: Sequence[bytes | None]) -> Decoded:
@@ -97,7 +124,7 @@ class Codec:
         numeric_count = len(self.schema.numeric)
         numeric = np.empty((len(rows), numeric_count), dtype=np.float64)
         for i in range(numeric_count):
-            numeric[:, i] = np.array(split[3 + i], dtype=np.float64)
+            numeric[:, i] = split[3 + i]
         return Columns(
             schema=self.schema,
             record_ids=list(split[0]),
@@ -110,6 +137,18 @@ class Codec:
 
 class _RefusedError(Exception):
     """A value refused before it is decoded; carries (reason, message)."""
+
+
+def _depth(value: bytes) -> int:
+    """How many arrays and objects are open at once, at most."""
+    depth = deepest = 0
+    for token in _TOKENS.finditer(value):
+        if token[1]:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token[2]:
+            depth -= 1
+    return deepest
 
 
 def _reason(error: Exception) -> tuple[Reason, str]:

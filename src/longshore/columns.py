@@ -7,13 +7,15 @@ A `Columns` holds n records: numeric features as one float64 matrix (NaN = missi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from longshore.schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,6 +58,8 @@ class Columns:
 
     def frame(self) -> pd.DataFrame:
         """The features as a DataFrame with the schema's column names, in schema order (no ids)."""
+        import pandas as pd  # noqa: PLC0415  (half of a scorer's start, which needs none of it)
+
         data: dict[str, Any] = {field.name: self.numeric[:, i] for i, field in enumerate(self.schema.numeric)}
         for field, values in zip(self.schema.nominal, self.nominal, strict=True):
             data[field.name] = pd.Series(values, dtype=object)

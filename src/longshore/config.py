@@ -23,12 +23,15 @@ class Section(BaseModel):
 
 
 class KafkaSettings(Section):
-    """How to reach Kafka. `client` holds librdkafka's own keys (TLS, SASL, …) and wins over our defaults."""
+    """How to reach Kafka. `client` holds librdkafka's own keys (TLS, SASL, …) and wins over our defaults.
+
+    `session_timeout_ms` of 0 means 4 s, or the least that the broker accepts where that is more (classic protocol).
+    """
 
     client: dict[str, SecretStr] = Field(default_factory=dict)
     group_protocol: Literal["classic", "consumer"] = "classic"
-    session_timeout_ms: int = Field(default=6_000, ge=1_000)
-    transaction_timeout_ms: int = Field(default=15_000, ge=1_000)
+    session_timeout_ms: int = Field(default=0, ge=0)
+    transaction_timeout_ms: int = Field(default=10_000, ge=1_000)
     request_timeout_s: float = Field(default=10.0, gt=0)
 
 
@@ -42,13 +45,15 @@ class TopicsSettings(Section):
 
 
 class ScorerSettings(Section):
-    """Batch sizes and timings of the scorer."""
+    """Batch sizes and timings of the scorer; what a crash does to its outputs."""
 
     group: str = "scorer"
+    delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
     max_batch: int = Field(default=4_000, ge=1, le=100_000)
     poll_timeout_s: float = Field(default=0.05, gt=0)
     commit_interval_s: float = Field(default=0.1, ge=0)
     model_poll_s: float = Field(default=1.0, gt=0)
+    format: Literal["onnx", "joblib"] = "onnx"
 
 
 class MonitorSettings(Section):
@@ -78,11 +83,35 @@ class TrainerSettings(Section):
     seed: int = 42
 
 
+class SigningSettings(Section):
+    """Who signs models (`key`, a private key's file), and whose signatures count (`trusted`, a file or a folder).
+
+    With neither, both are the keys under `home`/keys, where `train` makes a pair. `require`: refuse unsigned models
+    even where no key is trusted.
+    """
+
+    key: Path | None = None
+    trusted: Path | None = None
+    require: bool = False
+
+
 class ServerSettings(Section):
     """Where a service's /metrics, /healthz and /readyz listen; port 0 picks a free one, logged at start."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65_535)
+
+
+class ServeSettings(Section):
+    """`longshore serve`: where it listens, and what it lets a client ask for and wait for."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8_080, ge=0, le=65_535)
+    max_body_bytes: int = Field(default=4_194_304, ge=1_024)
+    max_request_rows: int = Field(default=4_096, ge=1)
+    max_batch_rows: int = Field(default=4_096, ge=1)
+    queue_rows: int = Field(default=16_384, ge=1)
+    drain_s: float = Field(default=0.0, ge=0, le=60)
 
 
 class Settings(BaseSettings):
@@ -107,7 +136,9 @@ class Settings(BaseSettings):
     scorer: ScorerSettings = ScorerSettings()
     monitor: MonitorSettings = MonitorSettings()
     trainer: TrainerSettings = TrainerSettings()
+    signing: SigningSettings = SigningSettings()
     server: ServerSettings = ServerSettings()
+    serve: ServeSettings = ServeSettings()
 
     def registry(self) -> str:
         """The registry's address: the setting, or a folder under `home`."""

@@ -62,5 +62,13 @@ class IntegrityError(LongshoreError):
     """Bytes are not what their sha256 says."""
 
 
+class SignatureError(IntegrityError):
+    """No trusted key vouches for a manifest; `kind`: unsigned, unknown_key or bad_signature."""
+
+    def __init__(self, kind: str, what: str) -> None:
+        super().__init__(what, mend="sign it with a trusted key: docs/models.md")
+        self.kind = kind
+
+
 class ConflictError(LongshoreError):
     """Exclusive creation failed: somebody else created it first."""

@@ -7,6 +7,7 @@ projectors is `redis_store`'s (a growing generation) and `kafka.model_events`' w
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -44,6 +45,10 @@ class Pointer(Protocol):
     def generation(self) -> int:
         """The generation that made it active."""
 
+    @property
+    def manifest(self) -> str:
+        """The sha256 of the manifest's bytes; empty if whoever wrote the pointer left it out."""
+
 
 class Cache(Protocol):
     """Where scorers find the active model (`longshore.redis_store.ModelCache`)."""
@@ -51,8 +56,8 @@ class Cache(Protocol):
     def active(self) -> Pointer | None:
         """Which version is active; None where nothing readable says so."""
 
-    def publish(self, record: AliasRecord, sha256: str, blob: bytes) -> bool:
-        """Make a version active unless a generation as high is; whether it did."""
+    def publish(self, record: AliasRecord, sha256: str, blob: bytes, manifest: bytes) -> bool:
+        """Make a version active unless a generation as high is, complete; whether it did."""
 
     def has_blob(self, sha256: str, size: int) -> bool:
         """Whether so many bytes are there."""
@@ -61,7 +66,7 @@ class Cache(Protocol):
         """The bytes; IntegrityError where they are damaged."""
 
     def restore_blob(self, sha256: str, blob: bytes) -> None:
-        """Put the active version's bytes back."""
+        """Put the active version's bytes, or its manifest's, back."""
 
 
 class EventLog(Protocol):
@@ -80,6 +85,7 @@ class Projector:
         self._cache = cache
         self._event_log = event_log
         self._recorded: set[Identity] = set()
+        self._told: list[ModelEvent] = []
         self._ticks = 0
         self._troubles: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -87,7 +93,7 @@ class Projector:
     def tick(self) -> list[str]:
         """Mend what differs; what could not be mended yet, a line per place (empty: all agree).
 
-        Costs one listing of the registry, a GET and a STRLEN where nothing differs. An outage is logged once.
+        Costs one listing of the registry, a GET and two STRLEN where nothing differs. An outage is logged once.
         """
         with self._lock:
             places: dict[str, Callable[[], None]] = {"redis": self._to_cache, "model.events": self._to_log}
@@ -96,6 +102,10 @@ class Projector:
             self._ticks += 1
             telemetry.PROJECTIONS_PENDING.set(len(self._troubles))
             return list(self._troubles.values())
+
+    def tell(self, event: ModelEvent) -> None:
+        """Append an event that could not be noted in the registry (a read-only one), once, at a later tick."""
+        self._told.append(event)
 
     def follow(self, stop: threading.Event) -> None:
         """Tick every `INTERVAL_S` until `stop`: the body of a service's housekeeping thread."""
@@ -120,28 +130,35 @@ class Projector:
             return
         held = self._cache.active()
         ours = held is None or held.model in ("", champion.model)
-        if held is None or (ours and held.generation < champion.generation):
+        same = held is not None and (held.version, held.generation) == (champion.version, champion.generation)
+        if held is None or (ours and (held.generation < champion.generation or (same and not held.manifest))):
             self._publish(self._cache, champion)
-        elif not ours or (held.version, held.generation) != (champion.version, champion.generation):
+        elif not ours or not same:
             raise LongshoreError(
                 f"Redis holds {held.version}, generation {held.generation} of model {held.model}, the registry at "
                 f"{self._settings.registry()} {champion.version}, generation {champion.generation} of {champion.model}",
                 mend="give each registry its own Redis database, or delete longshore:model:active",
             )
         else:
-            self._keep_blob(self._cache, champion)
+            self._keep_blobs(self._cache, champion)
 
     def _publish(self, cache: Cache, champion: AliasRecord) -> None:
         sha256, _ = self._described(champion)
-        if cache.publish(champion, sha256, self._registry.read(champion.version, MODEL_FILE)):
+        blob = self._registry.read(champion.version, MODEL_FILE)
+        if cache.publish(champion, sha256, blob, self._registry.document(champion.version)):
             log.info("model published", version=champion.version, generation=champion.generation)
 
-    def _keep_blob(self, cache: Cache, champion: AliasRecord) -> None:
-        """Put the bytes back if they were evicted or damaged."""
+    def _keep_blobs(self, cache: Cache, champion: AliasRecord) -> None:
+        """Put the bytes and the manifest back if they were evicted or damaged."""
         sha256, size = self._described(champion)
         if not cache.has_blob(sha256, size) or not self._is_intact(cache, sha256):
             cache.restore_blob(sha256, self._registry.read(champion.version, MODEL_FILE))
             log.info("model restored in the cache", version=champion.version)
+        document = self._registry.document(champion.version)
+        described = hashlib.sha256(document).hexdigest()
+        if not cache.has_blob(described, len(document)) or not self._is_intact(cache, described):
+            cache.restore_blob(described, document)
+            log.info("manifest restored in the cache", version=champion.version)
 
     def _is_intact(self, cache: Cache, sha256: str) -> bool:
         if self._ticks % FULL_CHECK_EVERY:
@@ -160,7 +177,7 @@ class Projector:
         return found["sha256"], found["bytes"]
 
     def _to_log(self) -> None:
-        events = self._registry.events()
+        events = [*self._registry.events(), *self._told]
         if self._event_log is None or all(identity(event) in self._recorded for event in events):
             return
         appended = self._event_log.append_missing(events)

@@ -97,10 +97,13 @@ class ModelEventKind(StrEnum):
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
     REJECTED = "rejected"
+    REFUSED = "refused"
 
 
 class ModelEvent(msgspec.Struct, frozen=True):
-    """A value of `model.events`. `generation` is the alias generation a promotion or rollback made, else 0."""
+    """A value of `model.events`. `generation` is the alias generation a promotion or rollback made, or that a scorer
+    (`actor`) refused; else 0.
+    """
 
     kind: ModelEventKind
     model: str

@@ -29,7 +29,7 @@ BLOB = "longshore:model:blob:"
 CHANNEL = "longshore:model:events"
 
 KEPT_BLOBS = 3
-"""The active one and those it displaced last: a rollback finds its bytes without an upload."""
+"""The active one and those it displaced last: a rollback finds its bytes without an upload. As many manifests."""
 
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 2.0
@@ -55,7 +55,10 @@ Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class ActivePointer(msgspec.Struct, frozen=True, kw_only=True):
-    """The value of `longshore:model:active`; `recent`: blobs kept besides the active one, newest first."""
+    """The value of `longshore:model:active`; `manifest` is the sha256 of the manifest's bytes, another blob.
+
+    `recent` and `recent_manifests`: blobs kept besides the active ones, newest first.
+    """
 
     version: Annotated[str, msgspec.Meta(min_length=1)]
     sha256: Sha256
@@ -68,6 +71,8 @@ class ActivePointer(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     time: int = 0
     recent: list[str] = []
+    manifest: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    recent_manifests: list[str] = []
 
 
 class ModelCache:
@@ -75,16 +80,17 @@ class ModelCache:
 
     Nothing connects before the first call. Every call but `hints` raises UnavailableError when Redis does not answer
     in time: 2 s where nothing listens, at worst 8 s where something listens and says nothing (the client retries its
-    greeting and then the command, each `READ_TIMEOUT_S`).
+    greeting and then the command, each `READ_TIMEOUT_S`). Whoever cannot wait so long gives `patience_s`, one read's
+    time: then it is at worst four times that.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience_s: float | None = None) -> None:
         self._place = _place(url)
         try:
             self._redis = redis.Redis.from_url(
                 url,
-                socket_connect_timeout=CONNECT_TIMEOUT_S,
-                socket_timeout=READ_TIMEOUT_S,
+                socket_connect_timeout=min(CONNECT_TIMEOUT_S, patience_s or CONNECT_TIMEOUT_S),
+                socket_timeout=patience_s or READ_TIMEOUT_S,
                 health_check_interval=HEALTH_CHECK_S,
                 retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), RETRIES),
             )
@@ -92,26 +98,31 @@ class ModelCache:
             raise _bad_url() from error
         self._swap = self._redis.register_script(_SWAP)
 
-    def publish(self, record: AliasRecord, sha256: str, blob: bytes) -> bool:
-        """Make a version active: its bytes first, then the pointer, then the hint. True if the pointer moved.
+    def publish(self, record: AliasRecord, sha256: str, blob: bytes, manifest: bytes = b"") -> bool:
+        """Make a version active: its bytes and its manifest first, then the pointer, then the hint.
 
-        A pointer of the same or a higher generation stays; one that is missing or cannot be read is replaced.
+        True if the pointer moved. One of the same or a higher generation stays, unless it is the same one without a
+        manifest (an older program's); one that is missing or cannot be read is replaced.
 
         Raises:
             IntegrityError: `blob` is not what `sha256` says.
 
         """
         _check(blob, sha256, "the model to publish")
+        described = hashlib.sha256(manifest).hexdigest() if manifest else ""
         with self._talking("publishing the model"):
             self._store_blob(sha256, blob)
+            if manifest:
+                self._store_blob(described, manifest)
             while True:
                 held, pointer = self._read_pointer()
-                if pointer is not None and pointer.generation >= record.generation:
+                if pointer is not None and not _is_older(pointer, record, described):
                     return False
-                recent = _recent(pointer, sha256)
-                value = _encode(record, sha256, recent[: KEPT_BLOBS - 1])
+                blobs = _recent(sha256, [pointer.sha256, *pointer.recent] if pointer else [])
+                manifests = _recent(described, [pointer.manifest, *pointer.recent_manifests] if pointer else [])
+                value = _encode(record, sha256, blobs[: KEPT_BLOBS - 1], described, manifests[: KEPT_BLOBS - 1])
                 if self._swap(keys=[POINTER], args=[held, value, CHANNEL, str(record.generation)]):
-                    self._delete_blobs(recent[KEPT_BLOBS - 1 :])
+                    self._delete_blobs(blobs[KEPT_BLOBS - 1 :] + manifests[KEPT_BLOBS - 1 :])
                     return True
 
     def restore_blob(self, sha256: str, blob: bytes) -> None:
@@ -220,15 +231,25 @@ def _messages(subscription: Any, stop: threading.Event) -> Iterator[None]:
             yield
 
 
-def _recent(pointer: ActivePointer | None, sha256: str) -> list[str]:
-    displaced = [pointer.sha256, *pointer.recent] if pointer else []
-    return [found for found in dict.fromkeys(displaced) if found != sha256]
+def _is_older(pointer: ActivePointer, record: AliasRecord, manifest: str) -> bool:
+    """Whether a pointer may be replaced: by a higher generation, or by the same move with what it lacks."""
+    incomplete = manifest and not pointer.manifest
+    if incomplete and (pointer.generation, pointer.version) == (record.generation, record.version):
+        return True
+    return pointer.generation < record.generation
 
 
-def _encode(record: AliasRecord, sha256: str, recent: list[str]) -> bytes:
+def _recent(active: str, displaced: list[str]) -> list[str]:
+    return [found for found in dict.fromkeys(displaced) if found not in (active, "")]
+
+
+def _encode(record: AliasRecord, sha256: str, recent: list[str], manifest: str, recent_manifests: list[str]) -> bytes:
     fields = msgspec.to_builtins(record)
     fields.pop("format")
-    return msgspec.json.encode(ActivePointer(**fields, sha256=sha256, recent=recent))
+    pointer = ActivePointer(
+        **fields, sha256=sha256, recent=recent, manifest=manifest, recent_manifests=recent_manifests
+    )
+    return msgspec.json.encode(pointer)
 
 
 def _check(data: bytes, sha256: str, what: str) -> None:

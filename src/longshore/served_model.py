@@ -1,4 +1,4 @@
-"""A model as it is served: ONNX bytes that say which columns they want, one call a batch, one thread.
+"""A model as it is served: ONNX bytes that say which columns they want, or a pickled pipeline; one call a batch.
 
 The contract with whoever exports a model: inputs `numeric` (float32 [N, k], NaN = missing) and `nominal`
 (string [N, c], "" = missing), either absent where it has no columns; one output `prediction` (float32 [N, 1]); the
@@ -8,17 +8,29 @@ column names, in order, as JSON lists in the metadata `longshore.numeric` and `l
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import io
+from typing import Any, Protocol
 
+import joblib
 import msgspec
 import numpy as np
 import onnxruntime
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from longshore.columns import Columns, Floats
 from longshore.errors import FormatError
 
 SLICE_ROWS = 4_096
 """Rows in one call: large enough to amortise it, small enough for its intermediate results to stay in the cache."""
+
+
+class Served(Protocol):
+    """Whatever answers a batch of records. It is immutable and may be shared between threads."""
+
+    sha256: str
+
+    def predict(self, columns: Columns) -> Floats:
+        """Predictions, float64[n], in the order of `columns`."""
 
 
 class ServedModel:
@@ -90,6 +102,41 @@ class ServedModel:
                 f"model has inputs {sorted(found)} and outputs {sorted(outputs)}, not {sorted(wanted)} and prediction",
                 mend="export it with `longshore train`",
             )
+
+
+class ServedPipeline:
+    """A scikit-learn pipeline as the trainer made it: slower than ONNX, and exactly what was fitted."""
+
+    def __init__(self, pipeline: Any, sha256: str) -> None:
+        self.sha256 = sha256
+        self._pipeline = pipeline
+        self._threads = ThreadpoolController()
+
+    @classmethod
+    def load(cls, data: bytes) -> ServedPipeline:
+        """Unpickle a pipeline. **This runs whatever code the bytes name**: the caller has verified who signed them.
+
+        Raises:
+            FormatError: they are no pipeline that this program's libraries can load.
+
+        """
+        try:
+            pipeline = joblib.load(io.BytesIO(data))
+        except Exception as error:  # unpickling raises whatever the objects raise
+            raise FormatError(
+                f"pipeline cannot be loaded ({type(error).__name__}: {error})",
+                mend="serve it with the libraries named in its manifest, or serve ONNX",
+            ) from error
+        if not hasattr(pipeline, "predict"):
+            raise FormatError(f"pipeline is a {type(pipeline).__name__}", mend="make it with `longshore train`")
+        return cls(pipeline, hashlib.sha256(data).hexdigest())
+
+    def predict(self, columns: Columns) -> Floats:
+        """What the pipeline answers; on one thread, as ONNX does (OpenMP's threads would wait for the scoring loop)."""
+        if not len(columns):
+            return np.empty(0)
+        with self._threads.limit(limits=1, user_api="openmp"):
+            return np.asarray(self._pipeline.predict(columns.frame()), dtype=np.float64)
 
 
 def _names(metadata: dict[str, str], key: str) -> tuple[str, ...]:

@@ -24,6 +24,9 @@ from longshore.errors import ConfigurationError
 STALE_AFTER_S = 60.0
 """A loop that has not gone round for this long is not healthy: longer than any transaction or request time-out."""
 
+STOP_POLL_S = 0.1
+"""How often the pages' server looks whether to stop: a part of how long a process takes to exit."""
+
 KAFKA_LOGGER = "longshore.kafka"
 """Where librdkafka's own log goes (`longshore.kafka.client`)."""
 
@@ -149,5 +152,5 @@ def _serve(runtime: Runtime, settings: ServerSettings) -> _Server:
             mend="choose a free port, or 0 for any, with LONGSHORE_SERVER__PORT",
         ) from error
     runtime.port = server.server_port
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(STOP_POLL_S,), name="metrics", daemon=True).start()
     return server

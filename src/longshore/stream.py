@@ -46,20 +46,32 @@ class Single:
 
 
 class ExactlyOnceStream(Protocol):
-    """A consumer-group member whose outputs and input positions advance in one transaction, or not at all."""
+    """A consumer-group member whose outputs and input positions advance in one transaction, or not at all.
+
+    Any call may raise AbortedError (nothing since the last commit that succeeded was committed and the input is
+    rewound: forget everything since then) and FencedError (another process with this instance id took over: end).
+    """
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
         """Up to `max_records` committed records; may call the assignment hooks from inside."""
         ...
 
-    def commit(self, outputs: Sequence[Batch | Single]) -> None:
-        """One transaction: `outputs`, and the positions of everything polled since the last commit.
+    def send(self, outputs: Sequence[Batch | Single]) -> None:
+        """Hand outputs over, in order, to the open transaction or a new one; they travel while others are made."""
+        ...
 
-        Raises:
-            AbortedError: nothing was committed and the input is rewound; forget everything since the last commit.
-            FencedError: another process with this instance id took over; end.
+    def commit(
+        self, outputs: Sequence[Batch | Single] = (), *, wait: bool = True, then: Callable[[], None] | None = None
+    ) -> None:
+        """End the transaction with `outputs` and the positions of everything polled since the last one.
 
+        Without `wait` the commit goes on while the caller polls and computes; a later call tells how it ended. `then`
+        is called once it has succeeded, on the caller's thread.
         """
+        ...
+
+    def backlog(self) -> int:
+        """How many records (and markers) are known to wait on the broker, as of the last fetch."""
         ...
 
     def assignment(self) -> Partitions:

@@ -29,8 +29,31 @@ SCORE_SECONDS = Histogram(
 )
 LAST_SCORED = Gauge("longshore_last_scored_timestamp_seconds", "When a prediction was last committed")
 MODEL_GENERATION = Gauge("longshore_model_generation", "Alias generation of the model in use", ["model_version"])
-MODEL_SWAPS = Counter("longshore_model_swaps_total", "Models taken into use or refused", ["outcome"])
+MODEL_SWAPS = Counter(
+    "longshore_model_swaps_total", "Models used, refused or late, by the refusal's class", ["outcome", "reason"]
+)
+MODEL_LOAD_SECONDS = Histogram(
+    "longshore_model_load_seconds",
+    "Time to fetch, check, load and try out a candidate, beside the scoring",
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+)
+MODEL_TRUSTED_KEYS = Gauge("longshore_model_trusted_keys", "Keys whose signature is trusted; 0: models go unsigned")
 CACHE_ERRORS = Counter("longshore_cache_errors_total", "Failed Redis calls")
+
+# Serving (HTTP)
+SERVE_REQUESTS = Counter("longshore_serve_requests_total", "HTTP requests answered", ["route", "code"])
+SERVE_SECONDS = Histogram(
+    "longshore_serve_seconds",
+    "Time from an HTTP request's headers to the end of its answer",
+    ["route"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+)
+SERVE_IN_FLIGHT = Gauge("longshore_serve_in_flight", "HTTP requests being answered")
+SERVE_BATCH_ROWS = Histogram(
+    "longshore_serve_batch_rows", "Rows of one model call", buckets=(1, 2, 4, 8, 16, 64, 256, 1024, 4096)
+)
+SERVE_ROWS = Counter("longshore_serve_rows_total", "Rows predicted over HTTP", ["model_version"])
+SERVE_REJECTS = Counter("longshore_serve_rejects_total", "Rows refused over HTTP", ["reason"])
 
 # Monitor
 RECORDS_COUNTED = Counter("longshore_records_counted_total", "Predictions counted into panes")

@@ -29,6 +29,7 @@ class Topics:
     predictions: str
     labels: str
     dead_letters: str
+    replays: str
     panes: str
     events: str
     state: str
@@ -44,6 +45,7 @@ class Topics:
             predictions=f"{prefix}predictions",
             labels=f"{prefix}labels",
             dead_letters=f"{prefix}{schema.topic}.dlq",
+            replays=f"{prefix}{schema.topic}.dlq.replays",
             panes=f"{prefix}drift.panes",
             events=f"{prefix}drift.events",
             state=f"{prefix}drift.state",
@@ -59,6 +61,7 @@ class Topics:
         data = (self.records, self.predictions, self.labels, self.dead_letters)
         return (
             *(TopicSpec(name, settings.topics.partitions, retained) for name in data),
+            TopicSpec(self.replays, 1, compacted),
             TopicSpec(self.panes, 1, retained),
             TopicSpec(self.events, 1, kept),
             TopicSpec(self.state, 1, compacted),

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from tests.memory_stream import MemoryStream, Record
+from tests.waiting import eventually
 
 from longshore.config import Settings
 from longshore.errors import AbortedError
 from longshore.kafka.admin import create_topics
-from longshore.kafka.exactly_once import ExactlyOnce
+from longshore.kafka.exactly_once import AtLeastOnce, ExactlyOnce
 from longshore.kafka.reader import read_all
 from longshore.kafka.writer import Writer
 from longshore.stream import Batch, ExactlyOnceStream, Message, Single
@@ -67,12 +70,36 @@ class KafkaPlace:
         return ExactlyOnce(self._settings, group=self._settings.topic_prefix + "g", instance="0", topics=[self._in])
 
     def read(self) -> Values:
+        eventually(self._is_settled, what="the last transaction's marker")
         return [message.value() for batch in read_all(self._settings, self._out) for message in batch]
+
+    def _is_settled(self) -> bool:
+        """A commit returns before its markers are written, and until then a committed reader sees nothing of it."""
+        admin = AdminClient({"bootstrap.servers": str(self._settings.bootstrap_servers)})
+        partition = {TopicPartition(self._out, 0): OffsetSpec.latest()}
+        levels = (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+        ends = [admin.list_offsets(partition, isolation_level=level) for level in levels]
+        return len({future.result(10).offset for found in ends for future in found.values()}) == 1
 
     def break_next(self, stream: ExactlyOnceStream) -> list[Batch | Single]:
         """A message the broker refuses: the transaction it is in cannot be committed."""
         del stream
         return [Single(self._narrow, b"k", os.urandom(5_000))]
+
+
+class AtLeastOncePlace(KafkaPlace):
+    """Members that may repeat themselves: they keep every promise but those about what is not committed."""
+
+    def open(self) -> ExactlyOnceStream:
+        return AtLeastOnce(self._settings, group=self._settings.topic_prefix + "g", topics=[self._in])
+
+
+PLACES = {"kafka": KafkaPlace, "at least once": AtLeastOncePlace}
+
+
+@pytest.fixture(params=["memory", *(pytest.param(name, marks=pytest.mark.integration) for name in PLACES)])
+def any_place(request: pytest.FixtureRequest) -> Iterator[Any]:
+    yield MemoryPlace() if request.param == "memory" else PLACES[request.param](request.getfixturevalue("settings"))
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.integration)])
@@ -98,18 +125,18 @@ def numbered(count: int, start: int = 0) -> Values:
     return [b"%d" % i for i in range(start, start + count)]
 
 
-def test_what_is_committed_is_not_read_again(place: Any) -> None:
-    place.write(numbered(10))
-    stream = place.open()
+def test_what_is_committed_is_not_read_again(any_place: Any) -> None:
+    any_place.write(numbered(10))
+    stream = any_place.open()
     batch = poll_some(stream, 10)
-    stream.commit([echo(place)(batch)])
+    stream.commit([echo(any_place)(batch)])
     stream.close()
-    place.write(numbered(5, 10))
-    stream = place.open()
+    any_place.write(numbered(5, 10))
+    stream = any_place.open()
     again = poll_some(stream, 5)
-    stream.commit([echo(place)(again)])
+    stream.commit([echo(any_place)(again)])
     stream.close()
-    assert place.read() == numbered(15)
+    assert any_place.read() == numbered(15)
 
 
 def test_what_is_not_committed_is_read_again(place: Any) -> None:
@@ -123,19 +150,19 @@ def test_what_is_not_committed_is_read_again(place: Any) -> None:
     assert place.read() == []
 
 
-def test_one_commit_covers_every_poll_before_it(place: Any) -> None:
-    place.write(numbered(6))
-    stream = place.open()
+def test_one_commit_covers_every_poll_before_it(any_place: Any) -> None:
+    any_place.write(numbered(6))
+    stream = any_place.open()
     first = [m for _ in range(1) for m in poll_some(stream, 6)]
-    place.write(numbered(4, 6))
+    any_place.write(numbered(4, 6))
     second = poll_some(stream, 4)
-    stream.commit([echo(place)(first), echo(place)(second)])
+    stream.commit([echo(any_place)(first), echo(any_place)(second)])
     stream.close()
-    stream = place.open()
-    place.write(numbered(1, 10))
+    stream = any_place.open()
+    any_place.write(numbered(1, 10))
     assert [m.value() for m in poll_some(stream, 1)] == numbered(1, 10)
     stream.close()
-    assert place.read() == numbered(10)
+    assert any_place.read() == numbered(10)
 
 
 def test_a_failed_commit_publishes_nothing_and_rewinds(place: Any) -> None:
@@ -152,9 +179,9 @@ def test_a_failed_commit_publishes_nothing_and_rewinds(place: Any) -> None:
     assert place.read() == numbered(8)
 
 
-def test_the_end_is_noticed(place: Any) -> None:
-    place.write(numbered(3))
-    stream = place.open()
+def test_the_end_is_noticed(any_place: Any) -> None:
+    any_place.write(numbered(3))
+    stream = any_place.open()
     poll_some(stream, 3)
     for _ in range(100):
         if all(stream.at_end().values()) and stream.assignment():
@@ -164,11 +191,104 @@ def test_the_end_is_noticed(place: Any) -> None:
     stream.close()
 
 
-def test_headers_and_tombstones_go_through(place: Any) -> None:
-    place.write([b"a"])
+def test_what_is_sent_early_commits_with_the_rest(place: Any) -> None:
+    place.write(numbered(6))
     stream = place.open()
+    batch = poll_some(stream, 6)
+    stream.send([echo(place)(batch[:4])])
+    stream.send([echo(place)(batch[4:5])])
+    assert place.read() == []
+    stream.commit([echo(place)(batch[5:])])
+    stream.close()
+    assert place.read() == numbered(6)
+
+
+def test_a_commit_goes_on_while_more_is_polled_and_tells_its_end_once(any_place: Any) -> None:
+    any_place.write(numbered(5))
+    stream = any_place.open()
+    ended: list[str] = []
+    stream.commit([echo(any_place)(poll_some(stream, 5))], wait=False, then=lambda: ended.append("first"))
+    any_place.write(numbered(3, 5))
+    stream.send([echo(any_place)(poll_some(stream, 3))])
+    assert ended == ["first"]
+    stream.commit(then=lambda: ended.append("second"))
+    assert ended == ["first", "second"]
+    stream.close()
+    assert any_place.read() == numbered(8)
+
+
+def test_a_commit_that_fails_behind_the_back_takes_what_came_after_it_along(place: Any) -> None:
+    place.write(numbered(4))
+    stream = place.open()
+    ended: list[str] = []
+    first = poll_some(stream, 4)
+    stream.commit([echo(place)(first), *place.break_next(stream)], wait=False, then=lambda: ended.append("first"))
+    place.write(numbered(4, 4))
+    with pytest.raises(AbortedError):
+        stream.send([echo(place)(poll_some(stream, 4))])
+    again = poll_some(stream, 8)
+    assert [m.value() for m in again] == numbered(8)
+    stream.commit([echo(place)(again)])
+    stream.close()
+    assert (ended, place.read()) == ([], numbered(8))
+
+
+def test_what_was_sent_and_never_committed_is_not_seen(place: Any) -> None:
+    place.write(numbered(3))
+    stream = place.open()
+    stream.send([echo(place)(poll_some(stream, 3))])
+    stream.close()
+    stream = place.open()
+    again = poll_some(stream, 3)
+    stream.commit([echo(place)(again)])
+    stream.close()
+    assert place.read() == numbered(3)
+
+
+def test_the_backlog_counts_what_is_not_polled(any_place: Any) -> None:
+    any_place.write(numbered(10))
+    stream = any_place.open()
+    first = stream.poll(1, 5)
+    while not first:
+        first = stream.poll(1, 5)
+    assert stream.backlog() == 9
+    poll_some(stream, 9)
+    assert stream.backlog() == 0
+    stream.close()
+
+
+def test_headers_and_tombstones_go_through(any_place: Any) -> None:
+    any_place.write([b"a"])
+    stream = any_place.open()
     poll_some(stream, 1)
-    topic = echo(place)([]).topic
+    topic = echo(any_place)([]).topic
     stream.commit([Single(topic, None, None, [("h", b"\x00\xff")])])
     stream.close()
-    assert place.read() == [None]
+    assert any_place.read() == [None]
+
+
+@pytest.mark.integration
+def test_at_least_once_reads_again_what_it_did_not_commit_and_has_shown_it_already(settings: Settings) -> None:
+    place = AtLeastOncePlace(settings)
+    place.write(numbered(3))
+    stream = place.open()
+    stream.send([echo(place)(poll_some(stream, 3))])
+    eventually(lambda: place.read() == numbered(3), what="outputs before any commit")
+    stream.close()
+    stream = place.open()
+    stream.commit([echo(place)(poll_some(stream, 3))])
+    stream.close()
+    assert place.read() == numbered(3) * 2
+
+
+@pytest.mark.integration
+def test_at_least_once_reads_again_what_did_not_arrive(settings: Settings) -> None:
+    place = AtLeastOncePlace(settings)
+    place.write(numbered(3))
+    stream = place.open()
+    with pytest.raises(AbortedError, match="did not arrive"):
+        stream.commit([echo(place)(poll_some(stream, 3)), *place.break_next(stream)])
+    again = poll_some(stream, 3)
+    assert [m.value() for m in again] == numbered(3)
+    stream.commit([echo(place)(again)])
+    stream.close()

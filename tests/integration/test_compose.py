@@ -31,6 +31,7 @@ from longshore.config import Settings, load
 from longshore.kafka.reader import read_all
 from longshore.local.stack import Endpoints
 from longshore.schema import districts
+from longshore.scorer.serving.service import GRACE_S
 from longshore.topics import Topics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +39,9 @@ BIN = Path(sys.executable).parent
 CACHE_DB = 11
 """A Redis database no other test uses: the cache's keys carry no prefix."""
 VOLUME = "/var/lib/longshore"
-PROGRAMS = {"topics", "first-model", "trainer", "scorer", "monitor-count", "monitor-decide", "producer"}
+PROGRAMS = {"topics", "first-model", "trainer", "scorer", "serve", "monitor-count", "monitor-decide", "producer"}
+PORTS = ("LONGSHORE_SERVER__PORT", "LONGSHORE_SERVE__PORT")
+"""A service has one of these: where its pages are."""
 
 
 def _filled_in(text: str) -> str:
@@ -68,7 +71,7 @@ def _variables(service: dict[str, Any]) -> dict[str, str]:
 
 def test_the_services_of_the_loop_are_there() -> None:
     assert set(OURS) == PROGRAMS
-    assert set(SERVICES) - PROGRAMS == {"kafka", "redis", "prometheus", "grafana"}
+    assert set(SERVICES) - PROGRAMS == {"kafka", "redis", "balancer", "prometheus", "grafana"}
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -129,6 +132,17 @@ def test_nothing_is_published_beyond_this_machine() -> None:
     assert len(hosts) == len(set(hosts))
 
 
+def test_the_balancer_looks_for_the_replicas_where_they_listen() -> None:
+    config = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text()
+    port = _variables(OURS["serve"])["LONGSHORE_SERVE__PORT"]
+    assert re.search(rf"^\s*server-template serve 1-\d+ serve:{port} resolvers docker", config, re.MULTILINE)
+    (published,) = SERVICES["balancer"]["ports"]
+    assert f"bind :{published.split(':')[2]}\n" in config
+    assert OURS["serve"]["deploy"]["replicas"] >= 2
+    grace = int(SERVICES["serve"]["stop_grace_period"].removesuffix("s"))
+    assert float(_variables(OURS["serve"])["LONGSHORE_SERVE__DRAIN_S"]) + GRACE_S < grace
+
+
 def test_kafka_is_the_embedded_one_and_every_key_is_its_own(stack: Endpoints) -> None:
     """A misspelt broker key is silently ignored by Kafka; the running broker of the same version knows them all."""
     version = SERVICES["kafka"]["image"].split(":")[1]
@@ -185,8 +199,7 @@ class Deployment:
         own = _variables(OURS[name])
         for there, here in self._names.items():
             own = {key: value.replace(there, here) for key, value in own.items()}
-        if "LONGSHORE_SERVER__PORT" in own:
-            own["LONGSHORE_SERVER__PORT"] = str(_free_port())
+        own |= {name: str(_free_port()) for name in PORTS if name in own}
         machine = {key: value for key, value in os.environ.items() if not key.startswith("LONGSHORE_")}
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         return machine | {"PATH": path, "HOME": str(self._folder), "LONGSHORE_TOPIC_PREFIX": self._prefix} | own
@@ -282,9 +295,14 @@ def test_a_record_goes_the_whole_way(deployment: Deployment, settings: Settings)
             sys.executable if part == "python" else part for part in OURS[name.split("#")[0]]["healthcheck"]["test"][1:]
         ]
         assert subprocess.run(probe, env=environment, check=False, timeout=20).returncode == 0, name
-        page = f"http://127.0.0.1:{environment['LONGSHORE_SERVER__PORT']}/metrics"
+        (port,) = (environment[key] for key in PORTS if key in environment)
+        page = f"http://127.0.0.1:{port}/metrics"
         with urllib.request.urlopen(page, timeout=5) as answer:
             assert b"longshore_last_beat_timestamp_seconds" in answer.read(), name
+    served = f"http://127.0.0.1:{deployment.environments['serve']['LONGSHORE_SERVE__PORT']}/v2/models/default/infer"
+    body = b'{"inputs": [{"name": "latitude", "datatype": "FP64", "shape": [1], "data": [37.5]}]}'
+    with urllib.request.urlopen(served, body, timeout=5) as answer:
+        assert msgspec.json.decode(answer.read())["model_version"] == "v1"
     slots = Path(deployment.environments["scorer"]["LONGSHORE_HOME"]) / "instances"
     assert sorted(path.name[-13:] for path in slots.glob("*scorer-*")) == ["scorer-0.lock", "scorer-1.lock"]
     deployment.once("first-model")

@@ -77,7 +77,8 @@ def test_the_wheel_holds_every_module_of_the_tree_and_no_other(wheel: Path) -> N
 def test_the_wheel_holds_every_data_file_of_the_tree(wheel: Path) -> None:
     """What is not Python in the packages goes along too, or it would be missing only from the installed program."""
     data = {name for name in _names(wheel) if not name.endswith(".py")}
-    tree = _expected((".toml", ".lock", ".typed", ".json", ".html", ".j2", ".csv", ".properties"))
+    kinds = (".toml", ".lock", ".typed", ".json", ".html", ".css", ".js", ".svg", ".j2", ".csv", ".properties")
+    tree = _expected(kinds)
     tree |= {"longshore/py.typed"}
     assert data == tree
 

@@ -126,7 +126,8 @@ def test_an_alert_covers_each_silence_the_design_names() -> None:
 
 def test_a_scrape_target_is_a_compose_service_on_its_port() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    ports = {name: service.get("environment", {}).get("LONGSHORE_SERVER__PORT") for name, service in services.items()}
+    variables = {name: service.get("environment", {}) for name, service in services.items()}
+    ports = {n: v.get("LONGSHORE_SERVE__PORT", v.get("LONGSHORE_SERVER__PORT")) for n, v in variables.items()}
     assert {name: port for name, port in ports.items() if port} == {name: job["port"] for name, job in _jobs().items()}
     assert all(job["names"] == [name] for name, job in _jobs().items())
 

@@ -6,61 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.malformed_corpus import BAD, GOOD_ENOUGH, extra, record, without
 
-from longshore.codec import MAX_RECORD_BYTES, Codec, Reason
+from longshore.codec import Codec
 from longshore.schema import Field, Kind, Schema, districts
-
-GOOD = {
-    "record_id": "r1", "district_id": "d1", "event_time": 1_700_000_000_000, "longitude": -122.2, "latitude": 37.8,
-    "housing_median_age": 41.0, "total_rooms": 880.0, "total_bedrooms": 129.0, "population": 322.0,
-    "households": 126.0, "median_income": 8.3252, "ocean_proximity": "NEAR BAY",
-}  # fmt: skip
-
-
-def record(**changes: object) -> bytes:
-    return json.dumps(GOOD | changes).encode()
-
-
-def without(*names: str) -> bytes:
-    return json.dumps({key: value for key, value in GOOD.items() if key not in names}).encode()
-
-
-BAD = {
-    "tombstone": (None, Reason.EMPTY),
-    "empty": (b"", Reason.EMPTY),
-    "truncated": (record()[:-7], Reason.NOT_JSON),
-    "text": (b"hello", Reason.NOT_JSON),
-    "array": (b"[1,2]", Reason.INVALID),
-    "number": (b"17", Reason.INVALID),
-    "null": (b"null", Reason.INVALID),
-    "two records in one value": (record() + record(), Reason.NOT_JSON),
-    "half of a record": (record()[1:], Reason.INVALID),
-    "csv line": (b"-122.2,37.8,41,880,129,322,126,8.3,NEAR BAY", Reason.INVALID),
-    "trailing comma": (record()[:-1] + b",}", Reason.NOT_JSON),
-    "byte order mark": (b"\xef\xbb\xbf" + record(), Reason.NOT_JSON),
-    "utf-16": (record().decode().encode("utf-16"), Reason.NOT_UTF8),
-    "latin-1 in an unknown field": (record()[:-1] + b', "note": "caf\xe9"}', Reason.NOT_UTF8),
-    "nested too deeply": (record()[:-1] + b', "x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", Reason.NOT_JSON),
-    "NaN": (record(median_income=float("nan")), Reason.NOT_JSON),
-    "Infinity": (record(median_income=float("inf")), Reason.NOT_JSON),
-    "infinite by size": (record().replace(b"880.0", b"1e999"), Reason.INVALID),
-    "text for a number": (record(total_rooms="880"), Reason.INVALID),
-    "boolean for a number": (record(total_rooms=True), Reason.INVALID),
-    "list for a number": (record(total_rooms=[880]), Reason.INVALID),
-    "number for a category": (record(ocean_proximity=3), Reason.INVALID),
-    "no record_id": (without("record_id"), Reason.INVALID),
-    "null record_id": (record(record_id=None), Reason.INVALID),
-    "empty record_id": (record(record_id=""), Reason.INVALID),
-    "no key": (without("district_id"), Reason.INVALID),
-    "no event_time": (without("event_time"), Reason.INVALID),
-    "event_time as text": (record(event_time="2026-01-01"), Reason.INVALID),
-    "event_time with a fraction": (record(event_time=1.5), Reason.INVALID),
-    "negative event_time": (record(event_time=-1), Reason.INVALID),
-    "event_time beyond all years": (record(event_time=10**18), Reason.INVALID),
-    "latitude out of bounds": (record(latitude=90.01), Reason.INVALID),
-    "longitude out of bounds": (record(longitude=-180.5), Reason.INVALID),
-    "too large": (record(note="x" * MAX_RECORD_BYTES), Reason.TOO_LARGE),
-}
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -71,6 +20,35 @@ def test_a_bad_value_is_rejected_with_its_reason_and_its_neighbours_survive(kind
     assert decoded.positions == [0, 2]
     assert [(r.position, r.reason) for r in decoded.rejects] == [(1, reason)]
     assert decoded.rejects[0].message
+
+
+@pytest.mark.parametrize("kind", GOOD_ENOUGH)
+def test_a_value_that_only_looks_wrong_is_decoded_to_what_it_says(kind: str) -> None:
+    value, fields = GOOD_ENOUGH[kind]
+    decoded = Codec(districts()).decode([value])
+    assert not decoded.rejects
+    columns, schema = decoded.columns, districts()
+    assert (columns.record_ids, columns.keys) == ([fields["record_id"]], [fields["district_id"]])
+    assert columns.event_times.tolist() == [fields["event_time"]]
+    assert columns.nominal == [[fields[field.name]] for field in schema.nominal]
+    expected = np.array([[fields[field.name] for field in schema.numeric]], dtype=np.float64)
+    assert columns.numeric.tobytes() == expected.tobytes(), "not the same bits (minus zero and NaN among them)"
+
+
+def test_the_corpus_is_large_and_its_kinds_differ() -> None:
+    assert len({value for value, _ in BAD.values()}) == len(BAD) >= 60
+    assert len({value for value, _ in GOOD_ENOUGH.values()}) == len(GOOD_ENOUGH) >= 40
+
+
+def at_depth(frames: int, value: bytes) -> bool:
+    """Whether the codec accepts a value when it is called from a stack deeper by `frames`."""
+    return at_depth(frames - 1, value) if frames else bool(Codec(districts()).decode([value]).positions)
+
+
+def test_whether_a_nested_record_is_accepted_does_not_depend_on_who_asks() -> None:
+    """A prediction embeds its record one level deeper, and the monitor reads it from another stack."""
+    values = [extra(b"[" * depth + b"]" * depth) for depth in range(20, 1_000, 20)]
+    assert [at_depth(0, value) for value in values] == [at_depth(300, value) for value in values]
 
 
 def test_values_of_different_records_never_flow_together() -> None:

@@ -19,8 +19,8 @@ TOPICS = Topics.of("longshore.", districts())
 def test_topic_names() -> None:
     names = {spec.name.removeprefix("longshore.") for spec in TOPICS.specs(Settings())}
     assert names == {
-        "districts", "predictions", "labels", "districts.dlq", "drift.panes", "drift.events", "drift.state",
-        "retrain.requests", "model.events",
+        "districts", "predictions", "labels", "districts.dlq", "districts.dlq.replays", "drift.panes", "drift.events",
+        "drift.state", "retrain.requests", "model.events",
     }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 from tests.memory_stream import Record
 
-from longshore.config import Settings
-from longshore.kafka import exactly_once
+from longshore.config import KafkaSettings, Settings
+from longshore.kafka import member, transactions
 from longshore.kafka.exactly_once import ExactlyOnce
 
 Step = Callable[["Client"], list[Any]]
@@ -65,9 +65,11 @@ class Producer:
 
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch) -> ExactlyOnce:
-    monkeypatch.setattr(exactly_once, "Consumer", Client)
-    monkeypatch.setattr(exactly_once, "Producer", Producer)
-    stream = ExactlyOnce(Settings(bootstrap_servers="nowhere:1"), group="g", instance="i", topics=["in"])
+    monkeypatch.setattr(member, "Consumer", Client)
+    monkeypatch.setattr(transactions, "Producer", Producer)
+    # With a session time-out given, the broker is not asked for its least.
+    settings = Settings(bootstrap_servers="nowhere:1", kafka=KafkaSettings(session_timeout_ms=6_000))
+    stream = ExactlyOnce(settings, group="g", instance="i", topics=["in"])
     client(stream).rebalance("on_assign", 0, 1)
     return stream
 

@@ -26,7 +26,7 @@ def registry(tmp_path: Path) -> Registry:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    app = App(Settings(registry_url=str(tmp_path / "registry"), bootstrap_servers=None, redis_url=None))
+    app = App(Settings(home=tmp_path, registry_url=str(tmp_path / "registry"), bootstrap_servers=None, redis_url=None))
 
     def invoke(*arguments: str) -> Any:
         result = CliRunner().invoke(model, [*arguments, "--output", "json"], obj=app)
@@ -110,7 +110,7 @@ def test_damage_is_told_and_never_promoted(tmp_path: Path, run: Run, registry: R
     path = registry.path("v2", "profile")
     path.chmod(0o644)
     path.write_bytes(b"")
-    app = App(Settings(registry_url=str(tmp_path / "registry")))
+    app = App(Settings(home=tmp_path, registry_url=str(tmp_path / "registry")))
     result = CliRunner().invoke(model, ["verify", "--output", "json"], obj=app)
     assert result.exit_code == 1
     assert [row["ok"] for row in json.loads(result.stdout)] == [True, False]

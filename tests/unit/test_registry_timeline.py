@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from longshore.records import ModelEventKind
-from longshore.registry.formats import AliasRecord, Rejection
+from longshore.registry.formats import AliasRecord, RefusalRecord, Rejection
 from longshore.registry.timeline import events, identity, previous_champion
 
 
@@ -77,3 +77,19 @@ def test_events_have_identities_of_their_own_and_come_out_the_same_each_time() -
     again = events("m", dict(reversed(manifests.items())), rejections, moves("v1", "v2", "<v1", "v2"))
     assert first == again
     assert len({identity(event) for event in first}) == len(first) == 7
+
+
+def test_a_refusal_follows_its_move_and_is_one_for_each_scorer() -> None:
+    refusals = [
+        RefusalRecord(version="v1", generation=1, instance=name, reason="damaged: x", time=time)
+        for name, time in (("b", 2), ("a", 9_000_000_000_000))
+    ]
+    found = events("m", {"v1": manifest(1)}, [], moves("v1"), refusals)
+    assert [(event.kind.value, event.actor) for event in found] == [
+        ("registered", "trainer"),
+        ("promoted", "a"),
+        ("refused", "scorer b"),
+        ("refused", "scorer a"),
+    ]
+    assert len({identity(event) for event in found}) == 4
+    assert (found[2].version, found[2].generation, found[2].reason) == ("v1", 1, "damaged: x")

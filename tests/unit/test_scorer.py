@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tests.malformed_corpus import GOOD, record
 from tests.memory_stream import MemoryStream, Record
-from tests.unit.test_codec import GOOD, record
 
 from longshore.codec import Codec, Reason, Reject
 from longshore.columns import Columns
@@ -75,6 +75,9 @@ class Place:
         if self.away:
             raise UnavailableError("away")
         return self.champion_value
+
+    def manifest(self, candidate: Candidate) -> None:
+        """A pointer alone: nothing is signed here (tests/unit/test_scorer_models.py has manifests)."""
 
     def fetch(self, candidate: Candidate) -> bytes | None:
         if self.away:

@@ -17,6 +17,7 @@ COMMANDS = {
     "config": "longshore.cli.config:config",
     "data": "longshore.cli.data:data",
     "demo": "longshore.cli.demo.command:demo",
+    "dlq": "longshore.cli.dlq:dlq",
     "doctor": "longshore.cli.doctor:doctor",
     "drift": "longshore.cli.drift:drift",
     "local": "longshore.cli.local:local",
@@ -24,7 +25,9 @@ COMMANDS = {
     "monitor": "longshore.cli.monitor:monitor",
     "produce": "longshore.cli.produce:produce",
     "score": "longshore.cli.score:score",
+    "serve": "longshore.cli.serve:serve",
     "topics": "longshore.cli.topics:topics",
+    "trace": "longshore.cli.trace:trace",
     "train": "longshore.cli.train:train",
 }
 """Each command's place; imported when it is used, so that `--help` answers at once."""
@@ -33,6 +36,7 @@ HELP = {
     "config": "Show or check the settings.",
     "data": "Fetch or generate training data.",
     "demo": "The whole loop on embedded Kafka and Redis, with a checked summary.",
+    "dlq": "Dead letters: list, show, mend and replay.",
     "doctor": "Check everything a service needs before it starts.",
     "drift": "Compare two files, or watch the stream's drift.",
     "local": "Embedded Kafka and Redis: up, down, status.",
@@ -40,7 +44,9 @@ HELP = {
     "monitor": "Count predictions and decide on drift (a service).",
     "produce": "Put records and labels on topics (a service).",
     "score": "Score records exactly once (a service).",
+    "serve": "Answer single requests over HTTP, and a page for people (a service).",
     "topics": "Create the topics.",
+    "trace": "What became of one record, and why: prediction, model, training, drift.",
     "train": "Train, judge and promote a model; --follow serves requests (a service).",
 }
 

@@ -12,17 +12,21 @@ import click
 import msgspec
 
 from longshore.cli.app import App, output_option, pass_app, print_json
+from longshore.cli.model_keys import generate, list_keys, objection, sign
+from longshore.cli.model_names import ALIASES, opened, require_some, resolve
 from longshore.cli.projecting import converge
 from longshore.errors import ConfigurationError, IntegrityError
 from longshore.records import ModelEventKind
-from longshore.registry import AliasRecord, Registry
-
-ALIASES = ("champion", "challenger", "previous")
+from longshore.registry import Registry
 
 
 @click.group("model")
 def model() -> None:
-    """The registry: versions, and which one is champion."""
+    """The registry: versions, which one is champion, and who has signed them."""
+
+
+for command in (generate, list_keys, sign):
+    model.add_command(command)
 
 
 @model.command("list")
@@ -30,7 +34,7 @@ def model() -> None:
 @pass_app
 def list_versions(app: App, output: str) -> None:
     """Every version, oldest first, with its metrics and the aliases that point at it."""
-    registry = _registry(app)
+    registry = opened(app)
     pointing = {name: record.version for name in ALIASES if (record := registry.alias(name))}
     rows = [_row(registry, version, pointing) for version in registry.versions()]
     if output == "json":
@@ -47,8 +51,8 @@ def list_versions(app: App, output: str) -> None:
 @pass_app
 def show(app: App, version: str, output: str) -> None:
     """One version's manifest. VERSION: v1, v2, …, or champion, challenger, previous."""
-    registry = _registry(app)
-    version, record = _resolve(registry, version)
+    registry = opened(app)
+    version, record = resolve(registry, version)
     manifest = registry.manifest(version)
     checksums = {name: described["sha256"] for name, described in manifest["files"].items()}
     paths = {name: str(registry.path(version, name)) for name in manifest["files"]}
@@ -56,6 +60,7 @@ def show(app: App, version: str, output: str) -> None:
     if output == "json":
         print_json(shown)
         return
+    shown["golden"] = f"{len((manifest.get('golden') or {}).get('prediction', []))} records with their predictions"
     for key, value in shown.items():
         click.echo(f"{key:14} {value if isinstance(value, str) else msgspec.json.encode(value).decode()}")
 
@@ -67,8 +72,8 @@ def show(app: App, version: str, output: str) -> None:
 @pass_app
 def promote(app: App, version: str, reason: str, output: str) -> None:
     """Make a version champion; scorers swap to it between two transactions."""
-    registry = _registry(app)
-    version, _ = _resolve(registry, version)
+    registry = opened(app)
+    version, _ = resolve(registry, version)
     _move(app, registry, version, kind=ModelEventKind.PROMOTED, reason=reason, output=output)
 
 
@@ -78,8 +83,8 @@ def promote(app: App, version: str, reason: str, output: str) -> None:
 @pass_app
 def rollback(app: App, reason: str, output: str) -> None:
     """Make the version before the champion champion again; once more goes one further back."""
-    registry = _registry(app)
-    version, _ = _resolve(registry, "previous")
+    registry = opened(app)
+    version, _ = resolve(registry, "previous")
     _move(app, registry, version, kind=ModelEventKind.ROLLED_BACK, reason=reason, output=output)
 
 
@@ -88,7 +93,7 @@ def rollback(app: App, reason: str, output: str) -> None:
 @pass_app
 def history(app: App, output: str) -> None:
     """Every move of the champion, oldest first: when, by whom and why."""
-    records = _registry(app).history()
+    records = opened(app).history()
     if output == "json":
         print_json(records)
         return
@@ -104,14 +109,16 @@ def history(app: App, output: str) -> None:
 @output_option
 @pass_app
 def verify(app: App, version: str | None, everything: bool, output: str) -> None:
-    """Compare every file with its sha256; exit 1 if any is damaged or missing."""
+    """Compare every file with its sha256, and see that a trusted key signed it; exit 1 on any fault.
+
+    Signatures count where a key is trusted here, as for a scorer with the same settings.
+    """
     if version and everything:
         raise ConfigurationError("VERSION and --all were both given", mend="name a version, or all")
-    registry = _registry(app)
-    wanted = [_resolve(registry, version)[0]] if version else registry.versions()
-    if not wanted:
-        raise _empty(registry)
-    problems = {name: registry.verify(name) for name in wanted}
+    registry = opened(app)
+    wanted = [resolve(registry, version)[0]] if version else registry.versions()
+    require_some(registry, wanted)
+    problems = {name: registry.verify(name) or objection(app, registry, name) for name in wanted}
     if output == "json":
         print_json([{"version": name, "ok": not found, "problems": found} for name, found in problems.items()])
     else:
@@ -129,6 +136,11 @@ def _move(app: App, registry: Registry, version: str, *, kind: ModelEventKind, r
     if changed:
         if damage := registry.verify(version):
             raise IntegrityError(f"{version} is damaged ({damage[0]})", mend="restore it, or choose another version")
+        if found := objection(app, registry, version):
+            raise IntegrityError(
+                f"scorers would refuse {version}: {found[0]}",
+                mend=f"sign it with `longshore model sign {version}` if you trust it, or choose another version",
+            )
         record = registry.move_alias(
             "champion",
             version,
@@ -147,30 +159,6 @@ def _move(app: App, registry: Registry, version: str, *, kind: ModelEventKind, r
     click.echo(f"{version} is {'now' if changed else 'already'} champion, generation {record.generation}")
     for line in waiting:
         click.echo(f"later, by the services' own projectors: {line}", err=True)
-
-
-def _registry(app: App) -> Registry:
-    return Registry.open(app.settings.registry(), app.settings.model)
-
-
-def _resolve(registry: Registry, name: str) -> tuple[str, AliasRecord | None]:
-    """The version an argument means, and the latest move that made it champion (or what the alias says)."""
-    if name not in ALIASES:
-        registry.manifest(name)
-        moves = [record for record in registry.history() if record.version == name]
-        return name, moves[-1] if moves else None
-    record = registry.alias(name)
-    if record is not None:
-        return record.version, record
-    versions = registry.versions()
-    if not versions:
-        raise _empty(registry)
-    mend = f"promote one of {', '.join(versions)} with `longshore model promote`"
-    raise ConfigurationError(f"model {registry.model} has no {name} version", mend=mend)
-
-
-def _empty(registry: Registry) -> ConfigurationError:
-    return ConfigurationError(f"the registry holds no version of model {registry.model}", mend="run `longshore train`")
 
 
 def _row(registry: Registry, version: str, pointing: dict[str, str]) -> dict[str, Any]:

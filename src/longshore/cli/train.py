@@ -20,6 +20,7 @@ from longshore.errors import ConfigurationError
 from longshore.instance import instance_id
 from longshore.kafka.admin import create_topics
 from longshore.kafka.exactly_once import ExactlyOnce
+from longshore.key_files import Trust, signer
 from longshore.records import RetrainRequest
 from longshore.registry import Registry
 from longshore.registry.formats import check_name
@@ -130,6 +131,8 @@ def _trainer(app: App, registry: Registry, actor: str, report: Report, project: 
         project=project,
         actor=actor,
         report=report,
+        signer=signer(app.settings),
+        trusted=Trust(app.settings).keyring,
     )
 
 

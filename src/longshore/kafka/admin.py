@@ -6,12 +6,15 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from longshore.config import Settings
 from longshore.errors import ConfigurationError, UnavailableError
 from longshore.kafka.client import bootstrap, client_config, translate
 from longshore.topics import TopicSpec
+
+SETTING_TIMEOUT_S = 2.0
+"""For a question that has a default answer."""
 
 
 @contextlib.contextmanager
@@ -40,6 +43,21 @@ def check_reachable(settings: Settings) -> int:
         return len(admin.list_topics(timeout=settings.kafka.request_timeout_s).brokers)
 
 
+def broker_setting(settings: Settings, name: str) -> str | None:
+    """What one broker of the cluster has for `name`; None where it has no such setting.
+
+    Raises:
+        UnavailableError: no broker answers, or this client may not ask.
+
+    """
+    timeout_s = min(SETTING_TIMEOUT_S, settings.kafka.request_timeout_s)
+    with _admin(settings, f"reading the broker's {name}") as admin:
+        broker = min(admin.list_topics(timeout=timeout_s).brokers)
+        resource = ConfigResource(ResourceType.BROKER, str(broker))
+        entries = admin.describe_configs([resource], request_timeout=timeout_s)[resource].result()
+        return entries[name].value if name in entries else None
+
+
 def existing_topics(settings: Settings) -> dict[str, int]:
     """Every topic's name and number of partitions."""
     with _admin(settings, "listing topics") as admin:
@@ -52,7 +70,8 @@ def create_topics(settings: Settings, specs: Iterable[TopicSpec]) -> list[str]:
     brokers = check_reachable(settings)
     replication = settings.topics.replication or min(3, brokers)
     in_sync = settings.topics.min_insync_replicas or max(1, replication - 1)
-    missing = [spec for spec in specs if spec.name not in existing_topics(settings)]
+    existing = existing_topics(settings)
+    missing = [spec for spec in specs if spec.name not in existing]
     new = [
         NewTopic(
             spec.name,
@@ -105,3 +124,14 @@ def committed_offsets(settings: Settings, group: str, topic: str) -> dict[int, i
         future = admin.list_consumer_group_offsets([wanted])[group]
         found = future.result(timeout=settings.kafka.request_timeout_s).topic_partitions
         return {p.partition: p.offset for p in found if p.offset >= 0}
+
+
+def offsets_since(settings: Settings, topic: str, at_ms: int) -> dict[int, int]:
+    """The first offset of each partition whose record's timestamp is `at_ms` or later; its end where none is."""
+    ends = end_offsets(settings, topic)
+    with _admin(settings, f"looking up a time in {topic}") as admin:
+        spec = OffsetSpec.for_timestamp(at_ms)
+        futures = admin.list_offsets({TopicPartition(topic, number): spec for number in ends})
+        timeout = settings.kafka.request_timeout_s
+        found = {p.partition: future.result(timeout=timeout).offset for p, future in futures.items()}
+    return {number: found[number] if found[number] >= 0 else end for number, end in ends.items()}

@@ -15,7 +15,7 @@ from longshore.errors import ConfigurationError, FencedError, LongshoreError, Un
 
 logger = logging.getLogger("longshore.kafka")
 
-_FENCED = {
+FENCED = {
     KafkaError._FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.PRODUCER_FENCED,
@@ -49,8 +49,12 @@ def client_config(settings: Settings, **ours: Any) -> dict[str, Any]:
         "error_cb": _log_error,
     }
     config.update({key.replace("_", "."): value for key, value in ours.items()})
-    config.update({key: value.get_secret_value() for key, value in settings.kafka.client.items()})
-    return config
+    return config | users_own(settings)
+
+
+def users_own(settings: Settings) -> dict[str, Any]:
+    """The user's `[kafka.client]`, secrets in the clear: it wins over whatever we set."""
+    return {key: value.get_secret_value() for key, value in settings.kafka.client.items()}
 
 
 def _log_error(error: KafkaError) -> None:
@@ -60,9 +64,10 @@ def _log_error(error: KafkaError) -> None:
 def translate(error: KafkaException, doing: str) -> LongshoreError:
     """Our error for one of the client's: fenced, or unavailable with what was being done."""
     kafka_error = error.args[0]
-    if kafka_error.code() in _FENCED:
+    if kafka_error.code() in FENCED:
         return FencedError(
-            f"{doing}: another process took over this instance's transactional id",
-            mend="give every process its own --instance",
+            f"{doing}: fenced: another process took over this instance's transactional id, or the broker ended its "
+            "transaction, open for longer than kafka.transaction_timeout_ms",
+            mend="give every process its own --instance; if that is so, start this one again",
         )
     return UnavailableError(f"{doing}: {kafka_error.str()}", mend="see that Kafka is up and the address is right")

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from longshore.config import Settings
-from longshore.kafka.client import client_config
+from longshore.errors import LongshoreError
+from longshore.kafka.admin import broker_setting
+from longshore.kafka.client import client_config, users_own
+
+SESSION_MS = 4_000
+"""Where the broker allows it: a killed member is out, and its partitions are read again, within 5 s."""
+
+ACCEPTED_SESSION_MS = 6_000
+"""A broker's default minimum: assumed where the broker does not tell its own."""
+
+HEARTBEAT_MS = 500
+"""Members learn of a rebalance by their next heartbeat, and all of them wait for the last one to learn of it."""
 
 CONSUMER_DEFAULTS: dict[str, Any] = {
     "enable.auto.commit": False,
@@ -31,11 +42,20 @@ def member_config(settings: Settings, group: str) -> dict[str, Any]:
     }
     if settings.kafka.group_protocol == "classic":
         config["partition.assignment.strategy"] = "range"
-        config["session.timeout.ms"] = settings.kafka.session_timeout_ms
-        config["heartbeat.interval.ms"] = settings.kafka.session_timeout_ms // 3
+        session_ms = settings.kafka.session_timeout_ms or _least_session_ms(settings)
+        config["session.timeout.ms"] = session_ms
+        config["heartbeat.interval.ms"] = min(HEARTBEAT_MS, session_ms // 3)
     return _consumer_config(settings, config)
 
 
+def _least_session_ms(settings: Settings) -> int:
+    """`SESSION_MS`, or the broker's minimum where that is more: it refuses members that ask for less."""
+    try:
+        least = broker_setting(settings, "group.min.session.timeout.ms")
+    except LongshoreError:
+        least = None
+    return max(SESSION_MS, int(least or ACCEPTED_SESSION_MS))
+
+
 def _consumer_config(settings: Settings, ours: dict[str, Any]) -> dict[str, Any]:
-    users = {key: value.get_secret_value() for key, value in settings.kafka.client.items()}
-    return client_config(settings) | CONSUMER_DEFAULTS | ours | users
+    return client_config(settings) | CONSUMER_DEFAULTS | ours | users_own(settings)

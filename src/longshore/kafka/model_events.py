@@ -22,7 +22,7 @@ from confluent_kafka import KafkaException, Producer
 from longshore.config import Settings
 from longshore.errors import AbortedError, FencedError
 from longshore.kafka.admin import partition_count
-from longshore.kafka.client import client_config, translate
+from longshore.kafka.client import client_config, translate, users_own
 from longshore.kafka.producing import PRODUCER_DEFAULTS, enqueue
 from longshore.kafka.reader import read_all
 from longshore.records import ModelEvent
@@ -81,7 +81,7 @@ class ModelEventLog:
         config = client_config(self._settings) | PRODUCER_DEFAULTS
         config["transactional.id"] = self._id
         config["transaction.timeout.ms"] = self._settings.kafka.transaction_timeout_ms
-        config.update({key: value.get_secret_value() for key, value in self._settings.kafka.client.items()})
+        config.update(users_own(self._settings))
         try:
             producer = Producer(config)
             producer.init_transactions(self._timeout_s)

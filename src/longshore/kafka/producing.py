@@ -1,8 +1,9 @@
-"""How messages enter a producer's queue: in batches where they carry no headers, with back-pressure when it is full."""
+"""How messages enter a producer's queue: in batches where they carry no headers, in order, waiting while it is full."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -22,9 +23,16 @@ PRODUCER_DEFAULTS: dict[str, Any] = {
     "retry.backoff.ms": 1,
 }
 
+MAX_CHUNK = 10_000
+MAX_QUEUED = 100_000
+"""Messages in the queue before more may enter: far below the client's own limit, at which it refuses single messages
+out of the middle of a batch, and their keys' order would be lost."""
+HEAVY_BYTES = 4_096
+"""A chunk of messages larger than this on average waits for an empty queue: 100,000 of them could be too many bytes."""
+
 
 def enqueue(producer: Producer, output: Batch | Single, timeout_s: float) -> None:
-    """Hand messages to the producer, waiting while its queue is full.
+    """Hand messages to the producer in order, waiting while its queue is full.
 
     Raises:
         UnavailableError: the queue stayed full for `timeout_s`.
@@ -35,21 +43,37 @@ def enqueue(producer: Producer, output: Batch | Single, timeout_s: float) -> Non
     if isinstance(output, Single):
         _enqueue_single(producer, output, deadline)
         return
-    pending = output.messages
-    while pending:
-        producer.produce_batch(output.topic, pending)
-        pending = [message for message in pending if _to_retry(message, output.topic)]
-        if pending:
-            _wait(producer, output.topic, deadline)
+    for chunk in _chunks(output.messages):
+        _make_room(producer, chunk, output.topic, deadline)
+        try:
+            accepted = producer.produce_batch(output.topic, chunk)
+        except BufferError:
+            accepted = 0
+        if accepted < len(chunk):
+            raise _refused(chunk, output.topic)
 
 
-def _to_retry(message: dict[str, Any], topic: str) -> bool:
-    error = message.pop("_error", None)
-    if error is None:
-        return False
-    if error.code() == KafkaError._QUEUE_FULL:
-        return True
-    raise DataError(f"a message for {topic} cannot be sent: {error.str()}", mend="raise message.max.bytes")
+def _chunks(messages: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    if len(messages) <= MAX_CHUNK:
+        yield messages
+        return
+    for at in range(0, len(messages), MAX_CHUNK):
+        yield messages[at : at + MAX_CHUNK]
+
+
+def _make_room(producer: Producer, chunk: list[dict[str, Any]], topic: str, deadline: float) -> None:
+    heavy = sum(len(message["value"] or b"") for message in chunk) > HEAVY_BYTES * len(chunk)
+    allowed = 0 if heavy else MAX_QUEUED
+    while len(producer) > allowed:
+        _wait(producer, topic, deadline)
+
+
+def _refused(chunk: list[dict[str, Any]], topic: str) -> DataError | UnavailableError:
+    """Why a part of a chunk did not enter. It is not tried again: what came after it may be in the queue already."""
+    error = next((message["_error"] for message in chunk if message.get("_error") is not None), None)
+    if error is None or error.code() == KafkaError._QUEUE_FULL:
+        return UnavailableError(f"the queue for {topic} is full", mend="see whether the brokers accept writes")
+    return DataError(f"a message for {topic} cannot be sent: {error.str()}", mend="raise message.max.bytes")
 
 
 def _enqueue_single(producer: Producer, output: Single, deadline: float) -> None:
@@ -75,4 +99,4 @@ def _enqueue_single(producer: Producer, output: Single, deadline: float) -> None
 def _wait(producer: Producer, topic: str, deadline: float) -> None:
     if time.monotonic() > deadline:
         raise UnavailableError(f"the queue for {topic} stayed full", mend="see whether the brokers accept writes")
-    producer.poll(0.05)
+    producer.poll(0.02)

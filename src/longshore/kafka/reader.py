@@ -20,8 +20,17 @@ SILENCE_LIMIT_S = 60.0
 """How long `read_all` waits for a partition's end: longer than an abandoned transaction blocks a reader."""
 
 
-def read_all(settings: Settings, topic: str, *, from_offsets: dict[int, int] | None = None) -> Iterator[list[Message]]:
+def read_all(
+    settings: Settings,
+    topic: str,
+    *,
+    from_offsets: dict[int, int] | None = None,
+    to_offsets: dict[int, int] | None = None,
+) -> Iterator[list[Message]]:
     """Every committed message from the start (or `from_offsets`) to the end as it is when each partition is reached.
+
+    With `to_offsets` (exclusive, for each partition that is read) it ends there at the latest, however fast the topic
+    grows.
 
     Raises:
         UnavailableError: no broker answers, or a partition's end is not reached.
@@ -31,19 +40,24 @@ def read_all(settings: Settings, topic: str, *, from_offsets: dict[int, int] | N
     partitions = [
         TopicPartition(topic, number, starts.get(number, OFFSET_BEGINNING))
         for number in range(partition_count(settings, topic))
+        if to_offsets is None or max(starts.get(number, 0), 0) < to_offsets.get(number, 0)
     ]
+    if not partitions:
+        return
     consumer = Consumer(reader_config(settings))
     try:
         _assign(consumer, settings, partitions)
-        yield from _until_ends(consumer, topic, {p.partition for p in partitions})
+        yield from _until_ends(consumer, topic, {p.partition for p in partitions}, to_offsets or {})
     finally:
         consumer.close()
 
 
-def _until_ends(consumer: Consumer, topic: str, open_partitions: set[int]) -> Iterator[list[Message]]:
+def _until_ends(
+    consumer: Consumer, topic: str, open_partitions: set[int], to_offsets: dict[int, int]
+) -> Iterator[list[Message]]:
     heard = time.monotonic()
     while open_partitions:
-        batch, ended = _next(consumer, topic, 0.5)
+        batch, ended = next_events(consumer, topic, 0.5)
         if batch or ended:
             heard = time.monotonic()
         elif time.monotonic() - heard > SILENCE_LIMIT_S:
@@ -51,6 +65,10 @@ def _until_ends(consumer: Consumer, topic: str, open_partitions: set[int]) -> It
                 f"topic {topic}: no end of partitions {sorted(open_partitions)}", mend="see that Kafka is up"
             )
         live = [message for message in batch if message.partition() in open_partitions]
+        if to_offsets:
+            # Of a partition without a limit here nothing is read.
+            ended |= {m.partition() for m in live if m.offset() + 1 >= to_offsets[m.partition()]}
+            live = [message for message in live if message.offset() < to_offsets[message.partition()]]
         open_partitions -= ended
         if live:
             yield live
@@ -66,7 +84,7 @@ def follow(
     try:
         _assign(consumer, settings, [TopicPartition(topic, number, start) for number in numbers])
         while not stop.is_set():
-            yield _next(consumer, topic, timeout_s)[0]
+            yield next_events(consumer, topic, timeout_s)[0]
     finally:
         consumer.close()
 
@@ -81,7 +99,8 @@ def _assign(consumer: Consumer, settings: Settings, partitions: list[TopicPartit
     consumer.assign(partitions)
 
 
-def _next(consumer: Consumer, topic: str, timeout_s: float) -> tuple[list[Message], set[int]]:
+def next_events(consumer: Consumer, topic: str, timeout_s: float) -> tuple[list[Message], set[int]]:
+    """What came within `timeout_s`: messages, and the partitions whose end was reached."""
     batch: list[Message] = []
     ended: set[int] = set()
     try:

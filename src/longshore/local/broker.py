@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from longshore.errors import ConfigurationError, UnavailableError
@@ -37,13 +38,14 @@ SETTINGS = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "1",
-    # A killed member or transaction is noticed in seconds, not in the 45 s and 10 s of the defaults.
+    # A killed member or transaction is noticed in seconds, not in the 45 s and 10 s of the defaults; a rebalance in half
+    # a second (docs/operations/recovery.md).
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
     "group.consumer.min.session.timeout.ms": "1000",
-    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.session.timeout.ms": "4000",
     "group.consumer.min.heartbeat.interval.ms": "200",
-    "group.consumer.heartbeat.interval.ms": "1000",
+    "group.consumer.heartbeat.interval.ms": "500",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     # After a crash the controller admits the new broker only once the old one's session is over.
     "broker.session.timeout.ms": "6000",
@@ -71,10 +73,11 @@ class Broker:
     name = "kafka"
     grace_s = 20.0
 
-    def __init__(self, folder: Path, *, port: int = 0) -> None:
+    def __init__(self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._data = folder / "data"
         self._port = port
+        self._own = dict(settings or {})  # over ours and over what follows from `port`: more listeners, say
         self._java: list[str | Path] = []
 
     def prepare(self) -> None:
@@ -140,6 +143,7 @@ class Broker:
             "controller.quorum.voters": f"1@{HOST}:{controller_port}",
             "log.dirs": str(data).replace("\\", "\\\\"),
         }
+        settings |= self._own
         path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
 
 

@@ -30,7 +30,9 @@ from longshore.registry.formats import (
     numbers,
     version_number,
 )
+from longshore.registry.notes import Notes
 from longshore.registry.store import Store, open_store
+from longshore.signing import SIGNATURE, Signer
 
 MODEL_FILE = "model.onnx"
 MANIFEST = "manifest.json"
@@ -44,7 +46,7 @@ class Registry:
     """One model's versions, aliases, claims and rejections; any number of processes may use it at once.
 
     Every method may raise UnavailableError (the folder cannot be read or written) and FormatError (a newer or damaged
-    file).
+    file). `notes` holds what was noted beside versions.
     """
 
     def __init__(self, store: Store, model: str, *, clock: Clock = time.time) -> None:
@@ -53,7 +55,7 @@ class Registry:
         self._clock = clock
         self._manifests: dict[str, dict[str, Any]] = {}
         self._moves: dict[tuple[str, int], AliasRecord] = {}
-        self._rejections: dict[str, Rejection] = {}
+        self.notes = Notes(store)
 
     @classmethod
     def open(cls, url: str, model: str, *, clock: Clock = time.time) -> Registry:
@@ -67,10 +69,11 @@ class Registry:
         open_store(url)
         return cls(open_store(f"{url.rstrip('/')}/{model}"), model, clock=clock)
 
-    def register(self, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> str:
+    def register(self, files: Mapping[str, bytes], manifest: Mapping[str, Any], *, signer: Signer | None = None) -> str:
         """Store a new version and return its name: `v1`, `v2`, …
 
-        `version`, `created` (ISO, UTC), `format` and `files` ({name: {sha256, bytes}}) are added to the manifest.
+        `version`, `created` (ISO, UTC), `format` and `files` ({name: {sha256, bytes}}) are added to the manifest, and
+        `signature` where there is a signer.
 
         Raises:
             ConflictError: a version of the manifest's `trigger_id` exists; `find_trigger` names it.
@@ -86,7 +89,7 @@ class Registry:
             if found := self.find_trigger(trigger_id):
                 raise ConflictError(f"{found} is registered for {trigger_id} already", mend="go on with that version")
             version = f"v{number}"
-            document = self._document(version, names, manifest)
+            document = self._document(version, names, manifest, signer)
             try:
                 self._store.create_folder(f"versions/{version}", {**names, MANIFEST: document})
             except ConflictError:
@@ -133,16 +136,12 @@ class Registry:
 
     def verify(self, version: str) -> list[str]:
         """What is wrong with a version's files, read afresh; empty where nothing is."""
-        key = f"versions/{version}/{MANIFEST}"
-        data = self._store.read(key) if version_number(version) else None
-        if data is None:
-            raise self._unknown(version)
         try:
-            self._manifests[version] = decode_manifest(data, key)
+            found = self._manifests[version] = decode_manifest(self.document(version), f"versions/{version}/{MANIFEST}")
         except FormatError as error:
             return [str(error)]
         problems = []
-        for name in self._manifests[version]["files"]:
+        for name in found["files"]:
             try:
                 self.read(version, name)
             except IntegrityError as error:
@@ -155,12 +154,19 @@ class Registry:
             found = timeline.previous_champion(self.history())
             return None if found is None else msgspec.structs.replace(found, alias=PREVIOUS)
         highest = self._generation(name)
-        return self._move(name, highest) if highest else None
+        return self.move(name, highest) if highest else None
 
     def history(self, name: str = CHAMPION) -> list[AliasRecord]:
         """Every move of an alias, oldest first."""
         generations = numbers(self._store.names(f"aliases/{check_name(name, 'alias')}"))
-        return [self._move(name, generation) for generation in generations]
+        return [self.move(name, generation) for generation in generations]
+
+    def move(self, name: str, generation: int) -> AliasRecord:
+        """One move of an alias; FormatError where there was none."""
+        if (name, generation) not in self._moves:
+            key = f"aliases/{name}/{generation}.json"
+            self._moves[name, generation] = decode(self._store.read(key) or b"", AliasRecord, key)
+        return self._moves[name, generation]
 
     def move_alias(
         self,
@@ -211,13 +217,17 @@ class Registry:
     def record_rejection(self, version: str, *, trigger_id: str, actor: str, reason: str) -> None:
         """Note that a version did not pass; a second note for the same trigger changes nothing."""
         self.manifest(version)
-        record = Rejection(version=version, trigger_id=trigger_id, actor=actor, reason=reason, time=self._now_ms())
-        # `+` is in no trigger id: it stands for none.
-        name = check_name(trigger_id, "trigger id") if trigger_id else "+"
-        try:
-            self._store.create(f"rejections/{version}/{name}.json", encode(record))
-        except ConflictError:
-            return
+        self.notes.reject(
+            Rejection(version=version, trigger_id=trigger_id, actor=actor, reason=reason, time=self._now_ms())
+        )
+
+    def document(self, version: str) -> bytes:
+        """A version's manifest as it lies there, read afresh: what its signature is checked on."""
+        data = self._store.read(f"versions/{version}/{MANIFEST}") if version_number(version) else None
+        if data is None:
+            raise self._unknown(version)
+        self._manifests.pop(version, None)  # a damaged one may have been restored since
+        return data
 
     def claim(self, trigger_id: str, *, owner: str, ttl_s: float) -> Claim | None:
         """Take a request on; None where somebody alive holds it or it is finished (see `claims`)."""
@@ -235,13 +245,17 @@ class Registry:
     def events(self) -> list[ModelEvent]:
         """Everything that happened, each once, in order of time: what `model.events` must hold."""
         manifests = {version: self.manifest(version) for version in self.versions()}
-        return timeline.events(self.model, manifests, self._all_rejections(), self.history())
+        notes = self.notes
+        return timeline.events(self.model, manifests, notes.rejections(), self.history(), notes.refusals())
 
-    def _document(self, version: str, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> bytes:
+    def _document(
+        self, version: str, files: Mapping[str, bytes], manifest: Mapping[str, Any], signer: Signer | None
+    ) -> bytes:
         described = {n: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for n, data in files.items()}
         created = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
         ours = {"format": FORMAT, "version": version, "created": created, "files": described}
-        return encode({"model": self.model, **manifest, **ours})
+        document = {"model": self.model, **manifest, **ours}
+        return encode(document if signer is None else {**document, SIGNATURE: signer.sign(document)})
 
     def _numbered(self) -> list[str]:
         """Every folder that takes a version's number, complete or not."""
@@ -256,13 +270,14 @@ class Registry:
         return (version_number(taken[-1]) or 0) + 1 if taken else 1
 
     def _find_manifest(self, version: str) -> dict[str, Any] | None:
-        if version not in self._manifests:
+        found = self._manifests.get(version)
+        if found is None:
             key = f"versions/{version}/{MANIFEST}"
             data = self._store.read(key)
             if data is None:
                 return None
-            self._manifests[version] = decode_manifest(data, key)
-        return self._manifests[version]
+            found = self._manifests[version] = decode_manifest(data, key)
+        return found
 
     def _described(self, version: str, name: str) -> dict[str, Any]:
         files: dict[str, dict[str, Any]] = self.manifest(version)["files"]
@@ -272,20 +287,6 @@ class Registry:
 
     def _generation(self, name: str) -> int:
         return max(numbers(self._store.names(f"aliases/{check_name(name, 'alias')}")), default=0)
-
-    def _move(self, name: str, generation: int) -> AliasRecord:
-        if (name, generation) not in self._moves:
-            key = f"aliases/{name}/{generation}.json"
-            self._moves[name, generation] = decode(self._store.read(key) or b"", AliasRecord, key)
-        return self._moves[name, generation]
-
-    def _all_rejections(self) -> list[Rejection]:
-        for version in self._store.names("rejections"):
-            for name in self._store.names(f"rejections/{version}"):
-                key = f"rejections/{version}/{name}"
-                if key not in self._rejections:
-                    self._rejections[key] = decode(self._store.read(key) or b"", Rejection, key)
-        return list(self._rejections.values())
 
     def _unknown(self, version: str) -> ConfigurationError:
         there = self.versions()

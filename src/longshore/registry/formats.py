@@ -65,6 +65,27 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
 
 
+class RefusalRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A scorer that would not serve a version when a generation made it champion; `time` in ms since epoch."""
+
+    version: str
+    generation: int
+    instance: str
+    reason: str
+    time: int
+    format: int = FORMAT
+
+
+class DetachedSignature(msgspec.Struct, frozen=True, kw_only=True):
+    """A signature of a version's manifest by a further key, beside the version, which never changes."""
+
+    version: str
+    scheme: str
+    key_id: str
+    value: str
+    format: int = FORMAT
+
+
 class ClaimRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Who works on a request until when (`expires_at`: s since epoch); `token` grows with each new holder."""
 

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from longshore.records import ModelEvent, ModelEventKind
-from longshore.registry.formats import AliasRecord, Rejection, version_number
+from longshore.registry.formats import AliasRecord, RefusalRecord, Rejection, version_number
 
 Identity = tuple[str, str, str, int, str]
 
 
 def identity(event: ModelEvent) -> Identity:
-    """What makes two model events the same one: model, kind, version, generation, trigger."""
-    return (event.model, event.kind.value, event.version, event.generation, event.trigger_id)
+    """What makes two model events the same one: model, kind, version, generation, trigger (a refusal's: its scorer)."""
+    cause = event.actor if event.kind is ModelEventKind.REFUSED else event.trigger_id
+    return (event.model, event.kind.value, event.version, event.generation, cause)
 
 
 def previous_champion(history: Sequence[AliasRecord]) -> AliasRecord | None:
@@ -38,6 +39,7 @@ def events(
     manifests: Mapping[str, Mapping[str, Any]],
     rejections: Iterable[Rejection],
     history: Iterable[AliasRecord],
+    refusals: Iterable[RefusalRecord] = (),
 ) -> list[ModelEvent]:
     """Every event once, in order of time; causes come before effects even where clocks disagree."""
     ordered: list[tuple[tuple[int, int, int], ModelEvent]] = []
@@ -52,9 +54,13 @@ def events(
         after = max(event.time, registered.get(rejection.version, 0))
         ordered.append(((after, 1, version_number(rejection.version) or 0), event))
     at = 0
+    moved: dict[int, int] = {}
     for record in history:
-        at = max(at, record.time, registered.get(record.version, 0))
+        at = moved[record.generation] = max(at, record.time, registered.get(record.version, 0))
         ordered.append(((at, 2, record.generation), _moved(model, record)))
+    for refusal in refusals:
+        after = max(refusal.time, moved.get(refusal.generation, 0))
+        ordered.append(((after, 3, refusal.generation), refused(model, refusal)))
     return [event for _, event in sorted(ordered, key=lambda pair: (pair[0], identity(pair[1])))]
 
 
@@ -92,6 +98,20 @@ def _moved(model: str, record: AliasRecord) -> ModelEvent:
         generation=record.generation,
         trigger_id=record.trigger_id,
         actor=record.actor,
+        reason=record.reason,
+        time=record.time,
+    )
+
+
+def refused(model: str, record: RefusalRecord) -> ModelEvent:
+    """The event of a refusal."""
+    return ModelEvent(
+        kind=ModelEventKind.REFUSED,
+        model=model,
+        version=record.version,
+        generation=record.generation,
+        trigger_id="",
+        actor=f"scorer {record.instance}",
         reason=record.reason,
         time=record.time,
     )

@@ -1,0 +1,298 @@
+"""A member of a consumer group: which partitions are ours, how far they are read, and the way back after a failure.
+
+The consuming half of `longshore.stream.ExactlyOnceStream`. What happens to outputs, and to offsets with them, is the
+outlet's work: `longshore.kafka.transactions` or `longshore.kafka.flushes`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypedDict, Unpack
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from longshore import telemetry
+from longshore.config import Settings
+from longshore.errors import AbortedError, LongshoreError
+from longshore.kafka.client import translate
+from longshore.kafka.consuming import member_config
+from longshore.stream import Batch, Message, Partitions, PartitionsHook, Single
+
+log = structlog.get_logger()
+
+CALL_TIMEOUT_S = 30.0
+"""For reading committed offsets: longer than a broker's restart, shorter than `max.poll.interval.ms`."""
+
+LAG_INTERVAL_S = 1.0
+
+
+class Outlet(Protocol):
+    """Where a member's outputs go, and its offsets with them (`transactions.Transactions` says what each call does)."""
+
+    def send(self, outputs: Sequence[Batch | Single]) -> None: ...  # noqa: D102
+    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None: ...  # noqa: D102
+    def is_open(self) -> bool: ...  # noqa: D102
+    def settled(self) -> bool: ...  # noqa: D102
+    def settle(self) -> bool: ...  # noqa: D102
+    def abandon(self, reason: str) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
+class Hooks(TypedDict, total=False):
+    """Called from inside `poll` and `close` with the partitions that came or go.
+
+    `on_revoked` while they are still ours (it may commit); `on_lost` when they are not (what was counted for them must
+    be dropped).
+    """
+
+    on_assigned: PartitionsHook | None
+    on_revoked: PartitionsHook | None
+    on_lost: PartitionsHook | None
+
+
+class GroupMember:
+    """Implements `longshore.stream.ExactlyOnceStream` on a real broker, as exactly as its outlet is; for one thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        outlet: Outlet,
+        *,
+        group: str,
+        topics: list[str],
+        **hooks: Unpack[Hooks],
+    ) -> None:
+        self._group = group
+        self._hooks: Mapping[str, PartitionsHook | None] = {
+            "assigned": hooks.get("on_assigned"), "revoked": hooks.get("on_revoked"), "lost": hooks.get("on_lost")
+        }  # fmt: skip
+        self._service = group.removeprefix(settings.topic_prefix)
+        self._outlet = outlet
+        self._assigned: Partitions = set()
+        self._positions: dict[tuple[str, int], int] = {}
+        self._committing: dict[tuple[str, int], int] = {}
+        self._then: Callable[[], None] | None = None
+        self._committed: dict[tuple[str, int], int] = {}
+        self._at_end: dict[tuple[str, int], bool] = {}
+        self._uncommitted = False
+        self._hook_error: LongshoreError | None = None
+        self._forgotten: AbortedError | None = None
+        self._next_lag = 0.0
+        self._leaving: Partitions = set()
+        self._moved: Partitions = set()
+        self._rewound = False
+        self._consumer = Consumer(member_config(settings, group))
+        self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Message]:
+        """Up to `max_records` committed records of the assigned partitions, oldest first within each."""
+        if self._outlet.settled():
+            self._settle()
+        batch = self._records(self._consume(max_records, timeout_s))
+        self._uncommitted = self._uncommitted or bool(batch)
+        if not self._uncommitted and self._outlet.settled():
+            self._commit_skipped_markers()
+        self._report_lag()
+        return batch
+
+    def send(self, outputs: Sequence[Batch | Single]) -> None:
+        """See `longshore.stream.ExactlyOnceStream.send`."""
+        self._settle()
+        self._or_rewind(lambda: self._outlet.send(outputs))
+
+    def commit(
+        self, outputs: Sequence[Batch | Single] = (), *, wait: bool = True, then: Callable[[], None] | None = None
+    ) -> None:
+        """See `longshore.stream.ExactlyOnceStream.commit`."""
+        self._settle()
+        if outputs:
+            self._or_rewind(lambda: self._outlet.send(outputs))
+        offsets = [TopicPartition(topic, number, at) for (topic, number), at in self._positions.items()]
+        self._or_rewind(lambda: self._outlet.commit(offsets, self._consumer))
+        self._committing, self._then = dict(self._positions), then
+        self._uncommitted = False
+        if wait:
+            self._settle()
+
+    def assignment(self) -> Partitions:
+        """The (topic, partition) pairs this member reads now."""
+        return set(self._assigned)
+
+    def at_end(self) -> dict[tuple[str, int], bool]:
+        """Whether each assigned partition has been read to its present end (markers included)."""
+        return {partition: self._at_end.get(partition, False) for partition in self._assigned}
+
+    def backlog(self) -> int:
+        """Records and markers known to wait, as of the last fetch."""
+        return sum(self._lags().values())
+
+    def close(self) -> None:
+        """Leave the group; `on_revoked` is called first and may commit."""
+        self._consumer.close()
+        self._outlet.close()
+        if self._hook_error is not None:
+            log.warning("the last commit on leaving the group failed", error=str(self._hook_error))
+
+    def _consume(self, max_records: int, timeout_s: float) -> list[Any]:
+        self._rewound = False
+        try:
+            # Wait for the first record only, then take what is there: a full batch under load, no delay when idle.
+            events: list[Any] = self._consumer.consume(1, timeout_s)
+            if events and max_records > 1:
+                self._moved.clear()
+                more = self._consumer.consume(max_records - 1, 0)
+                # Of a partition that a rebalance moved it is fetched again, from the committed offset; of another not.
+                events = [event for event in events if (event.topic(), event.partition()) not in self._moved] + more
+        except KafkaException as error:
+            raise translate(error, f"reading as group {self._group}") from error
+        if (pending := self._hook_error or self._forgotten) is not None:
+            self._hook_error = self._forgotten = None
+            raise pending
+        if self._rewound:
+            # A hook's commit was aborted meanwhile: what was fetched lies beyond the records to be read again.
+            self._rewind()
+            return []
+        return events
+
+    def _tolerate(self, error: KafkaError) -> None:
+        if error.fatal():
+            raise translate(KafkaException(error), f"reading as group {self._group}")
+        log.warning("kafka consumer", group=self._group, error=str(error))
+
+    def _commit_skipped_markers(self) -> None:
+        """Commit positions that moved over transaction markers only, so that lag reads 0 at the end of a topic."""
+        if any(at > self._committed.get(partition, at - 1) for partition, at in self._positions.items()):
+            # In a transaction of its own: a plain commit that arrives late could move the group back.
+            self.commit([])
+
+    def _records(self, events: list[Any]) -> list[Message]:
+        """The records among what came, their positions noted; ends of partitions and errors are dealt with."""
+        ends: dict[tuple[str, int], int] = {}
+        if any(event.error() is not None for event in events):
+            events = [event for event in events if self._is_record(event, ends)]
+        places = [(event.topic(), event.partition()) for event in events]
+        last = dict(zip(places, [event.offset() for event in events], strict=True))
+        if not last.keys() <= self._assigned:
+            events = [event for event, place in zip(events, places, strict=True) if place in self._assigned]
+        for place in (last.keys() | ends.keys()) & self._assigned:
+            read, end = last.get(place, -1), ends.get(place, -1)
+            self._at_end[place] = end > read
+            if max(read + 1, end) >= 0:
+                self._positions[place] = max(read + 1, end)
+        return events
+
+    def _is_record(self, event: Any, ends: dict[tuple[str, int], int]) -> bool:
+        error = event.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._PARTITION_EOF:
+            ends[event.topic(), event.partition()] = event.offset()
+        else:
+            self._tolerate(error)
+        return False
+
+    def _settle(self) -> None:
+        """Learn how the commit under way ended; AbortedError with the input rewound if it failed."""
+        if self._or_rewind(self._outlet.settle):
+            for place, at in self._committing.items():
+                if place in self._assigned:
+                    self._committed[place] = at
+            then, self._then = self._then, None
+            if then is not None:
+                then()
+
+    def _or_rewind(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except AbortedError:
+            self._then = None
+            self._rewind()
+            raise
+
+    def _rewind(self) -> None:
+        """Seek every assigned partition to the group's committed offset."""
+        self._uncommitted = False
+        self._rewound = True
+        self._positions.clear()
+        partitions = [TopicPartition(topic, number) for topic, number in self._assigned - self._leaving]
+        if not partitions:
+            return
+        try:
+            for found in self._consumer.committed(partitions, timeout=CALL_TIMEOUT_S):
+                at = found.offset if found.offset >= 0 else OFFSET_BEGINNING
+                self._consumer.seek(TopicPartition(found.topic, found.partition, at))
+                self._at_end[found.topic, found.partition] = False
+        except KafkaException as error:
+            raise translate(error, f"rewinding group {self._group}") from error
+
+    def _assign(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
+        gained = {(p.topic, p.partition) for p in partitions}
+        self._assigned |= gained
+        self._hook("assigned", gained)
+
+    def _revoke(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
+        self._give_up("revoked", partitions)
+
+    def _lose(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
+        self._give_up("lost", partitions)
+
+    def _give_up(self, kind: str, partitions: list[TopicPartition]) -> None:
+        gone = {(p.topic, p.partition) for p in partitions}
+        self._leaving = gone
+        if kind == "lost":
+            self._forget("partitions were lost")
+        self._hook(kind, gone)
+        if kind == "revoked":
+            self._forget("partitions were revoked before their records were committed")
+        self._leaving = set()
+        self._assigned -= gone
+        for partition in gone:
+            self._positions.pop(partition, None)
+            self._committed.pop(partition, None)
+            self._at_end.pop(partition, None)
+
+    def _forget(self, reason: str) -> None:
+        """Undo what is not committed: a part of it can no longer be, and a transaction is one."""
+        if not self._uncommitted and self._outlet.settled() and not self._outlet.is_open():
+            return
+        try:
+            self._outlet.abandon(reason)
+        except LongshoreError as error:
+            self._hook_error = error
+        else:
+            self._forgotten = AbortedError(reason)
+        self._then = None
+        self._rewind()
+
+    def _hook(self, kind: str, partitions: Partitions) -> None:
+        """Run a hook inside the client's callback; what it raises is raised again by `poll`."""
+        self._moved |= partitions
+        telemetry.REBALANCES.labels(self._service, kind).inc()
+        log.info("partitions " + kind, group=self._group, partitions=sorted(f"{t}[{n}]" for t, n in partitions))
+        hook = self._hooks[kind]
+        if hook is None:
+            return
+        try:
+            hook(partitions)
+        except LongshoreError as error:
+            self._hook_error = error
+
+    def _report_lag(self) -> None:
+        now = time.monotonic()
+        if now < self._next_lag:
+            return
+        self._next_lag = now + LAG_INTERVAL_S
+        for (topic, number), lag in self._lags().items():
+            telemetry.CONSUMER_LAG.labels(self._service, topic, str(number)).set(lag)
+
+    def _lags(self) -> dict[tuple[str, int], int]:
+        lags = {}
+        for (topic, number), position in self._positions.items():
+            try:
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
+            except KafkaException:
+                continue
+            lags[topic, number] = max(0, high - position)
+        return lags

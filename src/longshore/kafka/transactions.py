@@ -1,0 +1,291 @@
+"""One instance's transactions, as a state machine: what is open, what a failure leaves behind, and the way back.
+
+```
+            begin                commit                committed
+   READY ──────────► OPEN ────────────────► COMMITTING ───────────► READY
+     │                │ abort                  │ abort
+     │                ├────────► ABORTING ◄────┤
+     │                │             │ aborted ──────────────────────► READY
+     │ replace        │ replace     │ replace  │ replace
+     └────────────────┴─────────────┴──────────┴──► REPLACING ──────► READY
+   any state ── end ──► ENDED                            replaced
+```
+
+A *definite* failure is aborted. An *ambiguous* one (a time-out, a call that does not come back, an error the client
+cannot classify) may have left a transaction whose delayed marker could end the *next* one (librdkafka has no KIP-890):
+the producer is thrown away and one with the same id made, whose `init_transactions` settles the old transaction one way
+or the other. *Fenced* ends the process. After ABORTING and REPLACING the caller must read its input again from the
+committed offsets: an abort does not move a consumer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from longshore import telemetry
+from longshore.config import Settings
+from longshore.errors import AbortedError, LongshoreError, UnavailableError
+from longshore.kafka.client import FENCED, client_config, translate, users_own
+from longshore.kafka.producing import PRODUCER_DEFAULTS, enqueue
+from longshore.kafka.watched import Watched
+from longshore.stream import Batch, Single
+
+log = structlog.get_logger()
+
+START_TIMEOUT_S = 30.0
+"""For `init_transactions`: longer than a broker's restart, shorter than `max.poll.interval.ms`."""
+WATCHDOG_S = 2.0
+"""How much longer than its own time-out a call may take before it is given up."""
+
+
+class State(StrEnum):
+    """Where an instance's transactions are."""
+
+    READY = "ready"
+    OPEN = "open"
+    COMMITTING = "committing"
+    ABORTING = "aborting"
+    REPLACING = "replacing"
+    ENDED = "ended"
+
+
+class Event(StrEnum):
+    """What moves them."""
+
+    BEGIN = "begin"
+    COMMIT = "commit"
+    COMMITTED = "committed"
+    ABORT = "abort"
+    ABORTED = "aborted"
+    REPLACE = "replace"
+    REPLACED = "replaced"
+    END = "end"
+
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.READY, Event.BEGIN): State.OPEN,
+    (State.OPEN, Event.COMMIT): State.COMMITTING,
+    (State.COMMITTING, Event.COMMITTED): State.READY,
+    (State.OPEN, Event.ABORT): State.ABORTING,
+    (State.COMMITTING, Event.ABORT): State.ABORTING,
+    (State.ABORTING, Event.ABORTED): State.READY,
+    (State.READY, Event.REPLACE): State.REPLACING,
+    (State.OPEN, Event.REPLACE): State.REPLACING,
+    (State.COMMITTING, Event.REPLACE): State.REPLACING,
+    (State.ABORTING, Event.REPLACE): State.REPLACING,
+    (State.REPLACING, Event.REPLACED): State.READY,
+    **{(state, Event.END): State.ENDED for state in State},
+}
+
+
+def remedy(error: KafkaError) -> Event:
+    """What a failed call asks for: END (fenced), ABORT (a definite failure) or REPLACE (nobody knows)."""
+    if error.code() in FENCED:
+        return Event.END
+    return Event.ABORT if error.txn_requires_abort() else Event.REPLACE
+
+
+class Transactions:
+    """The producing half of an exactly-once member: `send`, `commit`, `settle`, `abandon`; used from one thread.
+
+    What `settle` and whatever settles first (`send`, `commit`) raise: AbortedError (the transaction is undone),
+    FencedError, UnavailableError (no broker to start again with).
+    """
+
+    def __init__(self, settings: Settings, transactional_id: str, service: str) -> None:
+        self.state = State.READY
+        self._settings = settings
+        self._id = transactional_id
+        self._service = service
+        self._call_timeout_s = settings.kafka.transaction_timeout_ms / 1_000
+        self._flight: Future[Any] | None = None
+        self._began = 0.0
+        self._start()
+
+    def send(self, outputs: Sequence[Batch | Single]) -> None:
+        """Hand outputs to the open transaction, or open one."""
+        self._open()
+        try:
+            for output in outputs:
+                enqueue(self._producer, output, self._call_timeout_s)
+        except KafkaException as error:
+            self._fail(error.args[0], error)
+        except LongshoreError as error:
+            self._undo(Event.ABORT, str(error))
+            raise AbortedError(f"transaction {self._id} aborted: {error}") from error
+
+    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
+        """Begin to end the transaction with the consumer's offsets; `settle` tells how it went."""
+        self._open()
+        self._move(Event.COMMIT)
+        producer, timeout_s = self._producer, self._call_timeout_s
+        # Here, not on the other thread: inside a rebalance callback of `Consumer.close` it would wait for ever.
+        metadata = consumer.consumer_group_metadata()
+
+        def finish() -> None:
+            _retried(lambda left: producer.send_offsets_to_transaction(offsets, metadata, left), timeout_s)
+            _retried(producer.commit_transaction, timeout_s)
+
+        self._flight = self._watched.start(finish)
+
+    def is_open(self) -> bool:
+        """Whether outputs were sent that are not on their way to be committed."""
+        return self.state is State.OPEN
+
+    def settled(self) -> bool:
+        """Whether `settle` would not have to wait."""
+        return self._flight is None or self._flight.done()
+
+    def settle(self) -> bool:
+        """Wait for the commit under way; whether there was one."""
+        if self._flight is None:
+            return False
+        flight, self._flight = self._flight, None
+        try:
+            # Two calls, each with its time-out.
+            flight.result(2 * self._call_timeout_s + WATCHDOG_S)
+        except KafkaException as error:
+            self._fail(error.args[0], error)
+        except TimeoutError as error:
+            self._give_up("committing", error)
+        self._move(Event.COMMITTED)
+        telemetry.TRANSACTIONS.labels(self._service, "committed").inc()
+        telemetry.TRANSACTION_SECONDS.labels(self._service).observe(time.perf_counter() - self._began)
+        return True
+
+    def abandon(self, reason: str) -> None:
+        """Undo what is open or under way: it can no longer be committed."""
+        try:
+            self.settle()
+        except AbortedError:
+            return
+        if self.state is State.OPEN:
+            self._undo(Event.ABORT, reason)
+
+    def close(self) -> None:
+        """Let go of the producer; what is open is aborted by whoever starts under this id, or by its time-out."""
+        try:
+            self.abandon("the stream is closed")
+        except LongshoreError as error:
+            log.warning("the last transaction was not ended", id=self._id, error=str(error))
+        self._watched.retire()
+
+    def _open(self) -> None:
+        self.settle()
+        if self.state is State.READY:
+            try:
+                self._call(self._producer.begin_transaction)
+            except KafkaException as error:
+                self._fail(error.args[0], error)
+            except TimeoutError as error:
+                self._give_up("beginning", error)
+            self._began = time.perf_counter()
+            self._move(Event.BEGIN)
+
+    def _fail(self, error: KafkaError, cause: BaseException) -> None:
+        """Undo a failed transaction; always raises."""
+        needed = remedy(error)
+        if needed is Event.END:
+            self._move(Event.END)
+            raise translate(KafkaException(error), f"transaction {self._id}") from cause
+        self._undo(needed, error.str())
+        raise AbortedError(f"transaction {self._id} aborted: {error.str()}") from cause
+
+    def _give_up(self, doing: str, cause: BaseException) -> None:
+        """The client did not keep its own time-out; always raises."""
+        self._undo(Event.REPLACE, f"{doing} did not come back")
+        raise AbortedError(f"transaction {self._id}: {doing} did not come back in time") from cause
+
+    def _undo(self, needed: Event, reason: str) -> None:
+        outcome = "ambiguous" if needed is Event.REPLACE else "aborted"
+        log.warning("transaction failed", id=self._id, state=self.state.value, outcome=outcome, reason=reason)
+        telemetry.TRANSACTIONS.labels(self._service, outcome).inc()
+        if needed is Event.REPLACE or self.state is State.READY or not self._abort():
+            self._replace()
+
+    def _abort(self) -> bool:
+        """Abort; whether that is certain."""
+        self._move(Event.ABORT)
+        producer, timeout_s = self._producer, self._call_timeout_s
+        try:
+            self._call(lambda: _retried(producer.abort_transaction, timeout_s))
+        except KafkaException as error:
+            if remedy(error.args[0]) is Event.END:
+                self._move(Event.END)
+                raise translate(error, f"transaction {self._id}") from error
+            log.warning("abort failed", id=self._id, error=error.args[0].str())
+            return False
+        except TimeoutError:
+            return False
+        self._move(Event.ABORTED)
+        return True
+
+    def _replace(self) -> None:
+        self._move(Event.REPLACE)
+        self._producer.purge()
+        # Destroying a producer may take seconds: its last reference goes to the thread that made its calls.
+        holder = [self._producer]
+        del self._producer
+        self._watched.start(holder.pop)
+        self._watched.retire()
+        self._start()
+        self._move(Event.REPLACED)
+
+    def _start(self) -> None:
+        """A new producer under this id: it fences its predecessor and settles what that left open."""
+        self._watched = Watched(f"transactions {self._id}")
+        try:
+            self._producer = Producer(self._config())
+            self._call(lambda: self._producer.init_transactions(START_TIMEOUT_S), START_TIMEOUT_S)
+        except KafkaException as error:
+            self._move(Event.END)
+            raise translate(error, f"starting transactions as {self._id}") from error
+        except TimeoutError as error:
+            self._move(Event.END)
+            raise UnavailableError(
+                f"starting transactions as {self._id}: no answer in {START_TIMEOUT_S:.0f} s",
+                mend="see that Kafka is up",
+            ) from error
+
+    def _config(self) -> dict[str, Any]:
+        timeout_ms = self._settings.kafka.transaction_timeout_ms
+        ours = {
+            "transactional.id": self._id,
+            "transaction.timeout.ms": timeout_ms,
+            # Give up on a message before the broker gives up on the transaction: that would look like being fenced.
+            "message.timeout.ms": int(timeout_ms * 0.6),
+            # Nobody listens to good news; bad news fails the commit.
+            "delivery.report.only.error": True,
+        }
+        return client_config(self._settings) | PRODUCER_DEFAULTS | ours | users_own(self._settings)
+
+    def _call(self, call: Callable[[], Any], timeout_s: float | None = None) -> None:
+        """Make one call and wait for it, a little longer than it may take by its own account."""
+        self._watched.start(call).result((timeout_s or self._call_timeout_s) + WATCHDOG_S)
+
+    def _move(self, event: Event) -> None:
+        self.state = TRANSITIONS[self.state, event]
+
+
+def _retried(call: Callable[[float], Any], timeout_s: float) -> None:
+    """Repeat a call that failed with a retriable error, but for a time-out, until its time is up."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        left = max(0.1, deadline - time.monotonic())
+        try:
+            call(left)
+        except KafkaException as error:
+            kafka_error = error.args[0]
+            timed_out = kafka_error.code() == KafkaError._TIMED_OUT or time.monotonic() >= deadline
+            if not kafka_error.retriable() or timed_out:
+                raise
+            time.sleep(0.01)
+        else:
+            return

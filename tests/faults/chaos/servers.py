@@ -1,0 +1,84 @@
+"""Kafka and Redis of the run's own, which are killed and started again on the same ports, Kafka with the same data.
+
+Kafka has a second listener whose advertised port is the proxy's: who bootstraps there, stays there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from longshore.errors import UnavailableError
+from longshore.local.broker import Broker
+from longshore.local.cache_server import CacheServer
+from longshore.local.process import HOST, Child, free_ports
+from longshore.local.servers import Server, start_together
+from longshore.local.state import State
+
+ATTEMPTS = 3
+
+
+class Restartable:
+    """A server on fixed ports. It dies with this process."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._starts = 0
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers; the log of the start before is kept."""
+        log = self.server.folder / f"{self.server.name}.log"
+        if log.exists():
+            log.rename(log.with_name(f"{self.server.name}.{self._starts}.log"))
+        self._starts += 1
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                started = start_together([self.server], State(), folder=self.server.folder, mend=lambda _: f"see {log}")
+            except UnavailableError:  # too slow on a machine that does other things as well
+                if not left:
+                    raise
+            else:
+                self._child = started[self.server.name]
+                return
+
+    def stop(self, *, kill: bool) -> None:
+        """SIGKILL, or a clean end."""
+        if self._child is not None:
+            self._child.stop(0 if kill else self.server.grace_s)
+            self._child = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """SIGSTOP and SIGCONT."""
+        assert self._child is not None
+        os.kill(self._child.record.pid, number)
+
+
+class Kafka(Restartable):
+    """The broker: `bootstrap` directly, and a second listener on port `behind_proxy`, advertised as `proxy_port`."""
+
+    def __init__(self, folder: Path, *, behind_proxy: int, proxy_port: int) -> None:
+        folder.mkdir(parents=True)
+        port, controller = free_ports(2)
+        self.bootstrap = f"{HOST}:{port}"
+        self.data = folder / "data"
+        settings = {
+            "listener.security.protocol.map": "BROKER:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": f"BROKER://{HOST}:{port},PROXIED://{HOST}:{behind_proxy},CONTROLLER://{HOST}:{controller}",
+            "advertised.listeners": f"BROKER://{HOST}:{port},PROXIED://{HOST}:{proxy_port}",
+            "controller.quorum.voters": f"1@{HOST}:{controller}",
+        }
+        super().__init__(Broker(folder, port=port, settings=settings))
+        self.server.prepare()
+
+
+class Redis(Restartable):
+    """The cache, at `url`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        port = free_ports(1)[0]
+        self.url = CacheServer.endpoint(port)
+        super().__init__(CacheServer(folder, port=port))
+        self.server.prepare()
