@@ -65,6 +65,6 @@ lock:  ## renew requirements.lock after a change in pyproject.toml (ARGS="--upgr
 clean:  ## remove what the targets made, .venv and .longshore too (refuses while the local stack is up)
 	@if [ -x $(BIN)/longshore ] && env -u LONGSHORE_BOOTSTRAP_SERVERS -u LONGSHORE_REDIS_URL -u LONGSHORE_HOME $(BIN)/longshore local status --output json >/dev/null 2>&1; then \
 	  echo "the local stack is up; stop it first: $(BIN)/longshore local down" >&2; exit 1; fi
-	rm -rf $(VENV) .longshore .tree .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .longshore .bench .tree .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf src/*.egg-info

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from confluent_kafka import Producer
 from pydantic import SecretStr
-from tests.fuzzing import SCHEMA, Fuzzer, check_batch, small_model, verdict
+from tests.fuzzing import SCHEMA, Fuzzer, batches, check_batch, small_model, verdict
 from tests.services import services
 from tests.waiting import eventually
 
@@ -34,8 +34,6 @@ from longshore.kafka.admin import create_topics
 from longshore.kafka.reader import read_all
 from longshore.local.stack import LocalStack
 from longshore.topics import Topics
-
-BATCH = 500
 
 Coordinates = tuple[int, int]
 
@@ -59,11 +57,12 @@ def main() -> None:
 def through_codec(records: int, seed: int) -> dict[str, Any]:
     codec, model, values = Codec(SCHEMA), small_model(), Fuzzer(seed).values()
     accepted, reasons, started = 0, Counter[Reason](), time.perf_counter()
-    for done in range(0, records, BATCH):
-        good, counts = check_batch(list(islice(values, min(BATCH, records - done))), codec, model)
+    for number, batch in enumerate(batches(values, records)):
+        good, counts = check_batch(batch, codec, model)
         accepted += good
         reasons.update(counts)
-        if done % 100_000 == 0:
+        if number % 5_000 == 0:
+            done = accepted + reasons.total()
             print(f"{done:,} records, {time.perf_counter() - started:.0f} s", flush=True)
     assert accepted + reasons.total() == records
     seconds = round(time.perf_counter() - started, 1)

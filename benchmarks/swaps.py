@@ -55,7 +55,7 @@ from longshore.trainer.rows import from_frame
 SCHEMA = districts()
 SCORERS, PARTITIONS, TREES = 2, 4, 220
 WINDOW_S = 0.6
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 
 
 class Load(threading.Thread):

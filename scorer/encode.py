@@ -17,6 +17,8 @@ from longshore.schema import Schema
 from longshore.stream import Batch, Message, Single
 
 CONTEXT = "__connect.errors."
+SOURCE = "longshore.source"
+"""`topic/partition/offset`, always ours: a sender's own `__connect.errors.…` headers are kept, so they prove nothing."""
 STAGE = "VALUE_CONVERTER"
 TRACE_HEADERS = frozenset(("traceparent", "tracestate"))
 """W3C Trace Context: carried from a record to its prediction as they are."""
@@ -88,7 +90,7 @@ def with_traces(topic: str, messages: Sequence[Message], values: list[dict[str, 
 
 def dead_letter(message: Message, reject: Reject, *, topic: str, task: str) -> Single:
     """The original key, value, headers and timestamp, and why and where it failed."""
-    headers = list(message.headers() or [])
+    headers = [pair for pair in message.headers() or [] if pair[0] != SOURCE]
     present = {name for name, _ in headers}
     context = {
         "topic": message.topic(),
@@ -103,5 +105,6 @@ def dead_letter(message: Message, reject: Reject, *, topic: str, task: str) -> S
         "exception.stacktrace": f"longshore.codec.{reject.reason.value}: {reject.message}",
     }
     headers += [(CONTEXT + name, text.encode()) for name, text in context.items() if CONTEXT + name not in present]
+    headers.append((SOURCE, f"{message.topic()}/{message.partition()}/{message.offset()}".encode()))
     kind, at = message.timestamp()
     return Single(topic, message.key(), message.value(), headers, timestamp_ms=at if kind else None)

@@ -21,7 +21,7 @@ from longshore.codec import Codec
 from longshore.config import Settings
 from longshore.errors import AbortedError
 from longshore.kafka.exactly_once import AtLeastOnce, ExactlyOnce
-from longshore.kafka.member import Hooks
+from longshore.kafka.outlet import Hooks
 from longshore.projector import Projector
 from longshore.redis_store import ModelCache
 from longshore.schema import Schema

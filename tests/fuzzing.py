@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
 from random import Random
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from tests.malformed_corpus import BAD, GOOD, GOOD_ENOUGH
 from tests.trainer_rows import make_rows
 
-from longshore.codec import MAX_EVENT_TIME, MAX_RECORD_BYTES, Codec, Reason
+from longshore.codec import MAX_DEPTH, MAX_EVENT_TIME, MAX_RECORD_BYTES, Codec, Reason
 from longshore.columns import Columns, Floats
 from longshore.schema import Kind, Schema, districts
 from longshore.scorer.score import Predictor, score
@@ -212,6 +213,12 @@ def _has_surrogate(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(_has_surrogate(item) for item in value)
 
 
+def _depth(value: Any) -> int:
+    """Levels of arrays and objects; a tuple is a pair of an object's."""
+    inside = max(map(_depth, value), default=0) if isinstance(value, list | tuple) else 0
+    return inside + isinstance(value, list)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What must become of a value: `reasons` (empty: accepted) and, where accepted, its fields."""
@@ -234,6 +241,8 @@ def verdict(value: bytes | None) -> Verdict:
         document = _strict(text)
     except _NotJsonError:
         return Verdict(frozenset({Reason.NOT_JSON, Reason.INVALID}) if _typed(text) else frozenset({Reason.NOT_JSON}))
+    if _depth(document) > MAX_DEPTH:
+        return Verdict(frozenset({Reason.NOT_JSON}))
     is_object = text.lstrip(" \t\r\n").startswith("{")
     fields = _valid(document) if is_object else None
     return Verdict(frozenset({Reason.INVALID})) if fields is None else Verdict(frozenset(), fields)
@@ -302,6 +311,14 @@ def _checks(schema: Schema) -> dict[str, Callable[[Any], tuple[bool, Any]]]:
 
 
 _CHECKS = _checks(SCHEMA)
+
+
+def batches(values: Iterator[bytes | None], records: int) -> Iterator[list[bytes | None]]:
+    """Large batches, which nearly always hold a bad value, and single values, which the codec may take in one go."""
+    sizes = cycle([1] * 20 + [480])
+    while batch := list(islice(values, min(next(sizes), records))):
+        records -= len(batch)
+        yield batch
 
 
 def small_model() -> ServedModel:

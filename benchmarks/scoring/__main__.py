@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from longshore.errors import LongshoreError
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that every process started is ended
     plan = parse(sys.argv[1:], [one.name for one in CONTESTANTS])
     folder = plan.results or (ROOT / "benchmarks" / "results" if plan.plot else BENCH / "results")
     results: dict[str, Any] = {

@@ -28,7 +28,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 NUMBER = re.compile(rb'"record_id":"m-(\d+)"')
 GRACE_S = 15.0
 SETTLE_S = 0.5
-WARM_RECORDS = 2_000
+WARM_RECORDS = 20_000
+"""Enough for a JVM to have compiled what it runs."""
 READY_TIMEOUT_S = 90.0
 
 

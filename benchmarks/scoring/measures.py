@@ -12,8 +12,8 @@ from benchmarks.scoring.contestants import (
     CONTESTANTS,
     FEW,
     FEW_RECORDS,
+    PART,
     PLAIN,
-    TENTH,
     TRACED,
     Contestant,
     limit,
@@ -41,7 +41,7 @@ def missing(one: Contestant) -> str:
 
 def measure_throughput(world: World, plan: Plan, results: Results) -> None:
     """Every contestant in every round, each through the whole of its input."""
-    sizes = {PLAIN: plan.records, TRACED: plan.records, TENTH: max(plan.records // 10, 1_000), FEW: FEW_RECORDS}
+    sizes = {PLAIN: plan.records, TRACED: plan.records, PART: max(plan.records // 20, 1_000), FEW: FEW_RECORDS}
     wanted = [one for one in CONTESTANTS if plan.wants(one.name)]
     problems = {one.name: missing(one) for one in wanted}
     runs: dict[str, list[Run]] = {one.name: [] for one in wanted}

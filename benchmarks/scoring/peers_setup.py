@@ -26,7 +26,13 @@ def python_of(peer: str) -> Path:
 def java_command() -> list[str]:
     """Java with the built peer on its class path."""
     built = BENCH / "kafka-streams"
-    return ["java", "-cp", f"{built / 'classes'}:{built / 'jars'}/*", "StreamsPeer"]
+    return [
+        "java",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp",
+        f"{built / 'classes'}:{built / 'jars'}/*",
+        "StreamsPeer",
+    ]
 
 
 def prepare(peer: str) -> str:

@@ -54,7 +54,7 @@ def throughput(results: dict[str, Any]) -> str:
         spread = f"{whole(rate['low'])}–{whole(rate['high'])}"
         figures = (whole(rate["median"]), spread, ratio(one["of_limit"]), f"{one['cpu_s_per_million']:.1f}")
         rows.append((title, one["model"], one["guarantee"], *figures, whole(one["rss_mb"])))
-    return "\n".join([markdown(header, rows), *([""] if notes else []), *(f"- {note}" for note in notes)])
+    return _with_notes(markdown(header, rows), notes)
 
 
 def comparisons(results: Sequence[dict[str, Any]]) -> str:
@@ -72,15 +72,21 @@ def _kept(one: dict[str, Any]) -> str:
 def latency(results: Sequence[dict[str, Any]]) -> str:
     """Milliseconds, medians of rounds."""
     header = ("contestant", "records/s", "p50 ms", "p99 ms", "p99 low–high", "p99.9 ms", "lost")
-    rows = []
+    rows, notes = [], []
     for one in results:
         if one.get("problem"):
-            rows.append((one["title"], whole(one["rate"]), "–", "–", one["problem"][:60], "–", "–"))
-            continue
-        p99 = one["p99"]
-        figures = (f"{one['p50']['median']:.1f}", f"{p99['median']:.1f}", f"{p99['low']:.1f}–{p99['high']:.1f}")
-        rows.append((one["title"], whole(one["rate"]), *figures, f"{one['p999']['median']:.1f}", whole(one["lost"])))
-    return markdown(header, rows)
+            notes.append(f"{one['title']} at {whole(one['rate'])} records/s: {one['problem']}")
+        if "p99" in one:
+            p99 = one["p99"]
+            figures = (f"{one['p50']['median']:.1f}", f"{p99['median']:.1f}", f"{p99['low']:.1f}–{p99['high']:.1f}")
+            rows.append(
+                (one["title"], whole(one["rate"]), *figures, f"{one['p999']['median']:.1f}", whole(one["lost"]))
+            )
+    return _with_notes(markdown(header, rows), notes)
+
+
+def _with_notes(table: str, notes: Sequence[str]) -> str:
+    return "\n".join([table, *([""] if notes else []), *(f"- {note}" for note in notes)])
 
 
 def intervals(results: Sequence[dict[str, Any]]) -> str:

@@ -170,7 +170,9 @@ class World:
                     raise
                 time.sleep(0.1)
             else:
-                return
+                break
+        while len(self.admin.list_topics(topic, timeout=10).topics[topic].partitions) < partitions:
+            time.sleep(0.05)  # Kafka Streams gives up at once on a topic it cannot see yet
 
     def drop(self, *topics: str) -> None:
         """Delete topics that exist."""

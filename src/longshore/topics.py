@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from longshore.config import Settings
 from longshore.schema import Schema
 
+DEAD_LETTER_BYTES = 1024 * 1024 * 1024
+"""Of each partition, before the oldest go."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
@@ -58,9 +61,12 @@ class Topics:
         retained = {"retention.ms": str(int(settings.topics.retention_hours * 3_600_000)), "cleanup.policy": "delete"}
         kept = {"retention.ms": "-1", "cleanup.policy": "delete"}
         compacted = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": "3600000"}
-        data = (self.records, self.predictions, self.labels, self.dead_letters)
+        # A dead letter keeps its record's timestamp: by time, those of an old backlog would be deleted at once.
+        unread = {"retention.ms": "-1", "retention.bytes": str(DEAD_LETTER_BYTES), "cleanup.policy": "delete"}
+        data = (self.records, self.predictions, self.labels)
         return (
             *(TopicSpec(name, settings.topics.partitions, retained) for name in data),
+            TopicSpec(self.dead_letters, settings.topics.partitions, unread),
             TopicSpec(self.replays, 1, compacted),
             TopicSpec(self.panes, 1, retained),
             TopicSpec(self.events, 1, kept),

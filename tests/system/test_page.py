@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tests.services import Services, free_port
 from tests.system.answering import get, predict, ready
 from tests.system.conftest import program
@@ -21,6 +21,8 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+ABORTED = "net::ERR_FAILED"
+"""What the browser says of a request that a test let fail."""
 HOSTILE = "<img src=x onerror=document.title='taken'>"
 SCHEMA = f"""
 name = "wells"
@@ -56,7 +58,7 @@ def page(browser: Browser, serve: int) -> Iterator[Page]:
     expect(page.locator("#price")).to_have_text(re.compile(r"\d"))
     yield page
     context.close()
-    assert errors == []
+    assert [error for error in errors if ABORTED not in error] == []
     assert asked
     assert all(each.startswith(f"{url}/") for each in asked)
 
@@ -126,7 +128,7 @@ def test_what_is_wrong_is_said_in_words_beside_its_field(page: Page) -> None:
     expect(page.get_by_text("Latitude is 90 or less.")).to_be_visible()
     expect(page.get_by_text("Total rooms is a number")).to_be_visible()
     expect(latitude).to_have_attribute("aria-invalid", "true")
-    expect(latitude).to_be_focused()
+    eventually(lambda: focused(latitude), 10, what="the focus on the first mistake")
     assert "field-latitude-error" in str(latitude.get_attribute("aria-describedby"))
     expect(page.locator("#price")).to_have_text("–")
     rooms.fill("2,500")
@@ -144,7 +146,7 @@ def test_every_field_has_a_name_and_the_form_works_by_keyboard_alone(page: Page)
     page.get_by_label("Longitude").focus()
     for _ in range(7):
         page.keyboard.press("Tab")
-    expect(page.get_by_label("Median income")).to_be_focused()
+    eventually(lambda: focused(page.get_by_label("Median income")), 10, what="the focus after seven tabs")
     page.keyboard.press("Control+A")
     page.keyboard.type("2.25")
     page.keyboard.press("Enter")
@@ -165,6 +167,11 @@ def test_it_fits_a_phone_in_both_colour_schemes(page: Page, scheme: str) -> None
         box = control.bounding_box()
         assert box is not None
         assert box["height"] >= 44, "too small for a finger"
+
+
+def focused(place: Locator) -> bool:
+    """Whether keys go there (the window itself need not be in front)."""
+    return bool(place.evaluate("element => element === document.activeElement"))
 
 
 def brightness(colour: str) -> int:
@@ -193,9 +200,13 @@ def test_another_schema_without_a_model_makes_its_form_and_its_texts_stay_texts(
     )  # fmt: skip
     url = ready(port, "/healthz")
     assert get(f"{url}/readyz")[0] == 503
-    page = browser.new_page()
+    with browser.new_context() as context:
+        check_hostile(context.new_page(), url)
+
+
+def check_hostile(page: Page, url: str) -> None:
     page.goto(url)
-    expect(page.get_by_text("There is no model yet")).to_be_visible()
+    expect(page.locator("#subtitle")).to_have_text(re.compile("There is no model yet"))
     expect(page.get_by_label("Level")).to_be_visible()
     expect(page.get_by_text(HOSTILE).first).to_be_visible()
     expect(page.locator("main img")).to_have_count(0)
@@ -203,4 +214,3 @@ def test_another_schema_without_a_model_makes_its_form_and_its_texts_stay_texts(
     expect(page).to_have_title(re.compile("Depth of water"))
     page.get_by_label("Level").fill("3")
     expect(page.get_by_role("alert")).to_have_text(re.compile("no model yet"))
-    page.close()

@@ -119,6 +119,7 @@ def test_a_marker_and_a_decision_written_twice_after_a_restart_are_one(broker: B
     broker.write(A, 1, "v3")
     broker.end({A, OFFSETS})
     assert broker.violated() == []
+    assert [transaction.outcome for transaction in decisions(broker.steps)] == [COMMIT] * 3
 
 
 def test_outputs_without_their_offsets_are_told(broker: Broker) -> None:

@@ -31,7 +31,7 @@ from longshore.dead_letters import (
     ReasonCounts,
     Refusal,
 )
-from longshore.dead_letters.letter import REPLAY_ATTEMPT, REPLAY_OF, REPLAY_ROOT, readable
+from longshore.dead_letters.letter import REPLAY_ATTEMPT, REPLAY_OF, REPLAY_ROOT, SOURCE, readable
 from longshore.dead_letters.selection import MAX_REASONS, OTHER_REASONS
 from longshore.errors import ConfigurationError
 from longshore.kafka.replay import Result, replay
@@ -179,9 +179,17 @@ def test_whatever_the_headers_are_only_records_of_this_topic_are_replayed(header
 
 def test_a_senders_own_coordinate_headers_cannot_stand_in_for_another_record() -> None:
     """The scorer keeps what a sender set: with a forged offset the dead letter would take another's place."""
+    forged = [(CONTEXT + "topic", TOPIC.encode()), (CONTEXT + "partition", b"5"), (CONTEXT + "offset", b"5")]
+    for headers in (forged[1:2], forged[2:], forged, [*forged, (SOURCE, f"{TOPIC}/5/5".encode())]):
+        letter = failed(Sent(Coordinates(TOPIC, 0, 9), headers_=headers))
+        assert (letter.origin, letter.problem) == (Coordinates(TOPIC, 0, 9), "")
+
+
+def test_without_the_scorers_own_header_coordinates_of_two_hands_are_refused() -> None:
+    """A foreign program's dead letter: Kafka Connect keeps a sender's headers too."""
     for name in ("partition", "offset"):
-        letter = failed(Sent(Coordinates(TOPIC, 0, 9), headers_=[(CONTEXT + name, b"5")]))
-        assert "two hands" in letter.problem, name
+        sent = failed(Sent(Coordinates(TOPIC, 0, 9), headers_=[(CONTEXT + name, b"5")]))
+        assert "two hands" in letter_with([pair for pair in sent.headers if pair[0] != SOURCE]).problem, name
 
 
 def test_a_replay_is_the_original_with_its_origin_named() -> None:

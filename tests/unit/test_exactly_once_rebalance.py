@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_INVALID, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, TopicPartition
 from tests.memory_stream import Record
+from tests.waiting import eventually
 
 from longshore.config import KafkaSettings, Settings
 from longshore.kafka import member, transactions
@@ -26,6 +27,15 @@ class Message(Record):
         return None
 
 
+class Committed:
+    """The group's answer: 5 for partition 0, nothing for others; as the client has it, -1001 where it is not stable."""
+
+    def __init__(self, topic: str, partition: int, unstable: bool) -> None:
+        self.topic, self.partition = topic, partition
+        self.error = KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT) if unstable else None
+        self.offset = 5 if partition == 0 and not unstable else OFFSET_INVALID
+
+
 class Client:
     """Answers `consume` by a script; each step may call the rebalance callbacks, as the client does."""
 
@@ -33,6 +43,8 @@ class Client:
         self.script: list[Step] = []
         self.sought: list[tuple[int, int]] = []
         self.hooks: dict[str, Any] = {}
+        self.assigned: dict[int, int] = {}
+        self.unstable: set[int] = set()
 
     def subscribe(self, _topics: list[str], **hooks: Any) -> None:
         self.hooks = hooks
@@ -43,9 +55,12 @@ class Client:
     def rebalance(self, hook: str, *numbers: int) -> None:
         self.hooks[hook](self, [TopicPartition("in", number) for number in numbers])
 
-    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.assigned |= {p.partition: p.offset for p in partitions}
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[Any]:
         del timeout
-        return [TopicPartition(p.topic, p.partition, 5 if p.partition == 0 else OFFSET_INVALID) for p in partitions]
+        return [Committed(p.topic, p.partition, p.partition in self.unstable) for p in partitions]
 
     def seek(self, partition: TopicPartition) -> None:
         self.sought.append((partition.partition, partition.offset))
@@ -122,3 +137,52 @@ def test_a_rewind_inside_a_rebalance_drops_what_came_before_it(stream: ExactlyOn
     found = polled(stream, lambda _: [message(0, 8)], after("on_revoke", 1, then=[message(0, 9)]))
     assert found == []
     assert client(stream).sought[-1] == (0, 5)
+
+
+def test_a_member_begins_at_the_committed_offset_and_at_the_first_record_only_where_there_is_none(
+    stream: ExactlyOnce,
+) -> None:
+    assert client(stream).assigned == {0: 5, 1: OFFSET_BEGINNING}
+
+
+def test_an_offset_that_is_not_stable_yet_is_waited_for_and_nothing_is_read_meanwhile(stream: ExactlyOnce) -> None:
+    """KIP-848, librdkafka 2.16: the client took a neighbour's open transaction for "no offset" and began at 0."""
+    kafka = client(stream)
+    kafka.unstable = {2}
+    kafka.rebalance("on_assign", 2)
+    assert kafka.assigned[2] == OFFSET_END
+    assert polled(stream, lambda _: [message(0, 5)], lambda _: [message(2, 0), message(2, 1)]) == [(0, 5)]
+    assert not [sought for sought in kafka.sought if sought[0] == 2]
+    kafka.unstable = set()
+    eventually(lambda: polled(stream) == [] and (2, OFFSET_BEGINNING) in kafka.sought, what="the search")
+    assert polled(stream, lambda _: [message(2, 0)]) == [(2, 0)]
+
+
+def test_a_rewind_waits_for_what_is_not_stable(stream: ExactlyOnce) -> None:
+    kafka = client(stream)
+    kafka.unstable = {0}
+    stream._rewind()
+    assert kafka.sought == [(1, OFFSET_BEGINNING)]
+    assert polled(stream, lambda _: [message(1, 0)], lambda _: [message(0, 9)]) == [(1, 0)]
+    kafka.unstable = set()
+    eventually(lambda: polled(stream) == [] and (0, 5) in kafka.sought, what="the search")
+
+
+def test_a_partition_taken_away_while_it_waited_is_forgotten(stream: ExactlyOnce) -> None:
+    kafka = client(stream)
+    kafka.unstable = {2}
+    kafka.rebalance("on_assign", 2)
+    kafka.rebalance("on_revoke", 2)
+    kafka.unstable = set()
+    for _ in range(3):
+        assert polled(stream) == []
+    assert (2, OFFSET_BEGINNING) not in kafka.sought
+
+
+def test_records_deleted_before_they_were_read_are_said_and_the_rest_is_read(stream: ExactlyOnce) -> None:
+    class Deleted(Message):
+        def error(self) -> Any:
+            return KafkaError(KafkaError._AUTO_OFFSET_RESET)
+
+    assert polled(stream, lambda _: [Deleted("in", 0, 5, None, None)]) == []
+    assert client(stream).sought == [(0, OFFSET_BEGINNING)]

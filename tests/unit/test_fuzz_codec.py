@@ -9,13 +9,13 @@ from itertools import islice
 from random import SystemRandom
 
 import pytest
-from tests.fuzzing import Fuzzer, check_batch, small_model, verdict
+from tests.fuzzing import Fuzzer, batches, check_batch, small_model, verdict
 from tests.malformed_corpus import BAD, GOOD_ENOUGH
 
 from longshore.codec import Codec, Reason
 from longshore.schema import districts
 
-RECORDS, BATCH = 50_000, 500
+RECORDS = 50_000
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -37,8 +37,8 @@ def test_random_records_are_scored_or_rejected_as_the_oracle_says() -> None:
     codec, model = Codec(districts()), small_model()
     values = Fuzzer(seed).values()
     accepted, reasons = 0, dict.fromkeys(Reason, 0)
-    for _ in range(RECORDS // BATCH):
-        good, counts = check_batch(list(islice(values, BATCH)), codec, model)
+    for batch in batches(values, RECORDS):
+        good, counts = check_batch(batch, codec, model)
         accepted += good
         for reason, count in counts.items():
             reasons[reason] += count

@@ -22,6 +22,7 @@ from longshore.errors import ConfigurationError, DataError
 from longshore.schema import Field, Kind, Schema
 from longshore.scorer.files import run as module
 from longshore.scorer.files.cells import number
+from longshore.scorer.files.chunk import Chunk, Fault, score_chunk
 from longshore.scorer.files.run import Counts, Job, open_source, rejects_beside, run
 
 SCHEMA = Schema(
@@ -214,3 +215,17 @@ def test_a_rows_verdict_is_the_streams(tmp_path: Path) -> None:
     identity = {"record_id": "a", "well": "b", "event_time": 1}
     decoded = Codec(SCHEMA).decode([json.dumps(identity | {"level": level}).encode() for level in levels])
     assert [float(row[3]) for row in read(to)[1:]] == Sum().predict(decoded.columns).tolist()
+
+
+def test_a_row_that_could_not_be_read_is_not_scored_as_an_empty_one() -> None:
+    """Every field of this schema may be missing, so the codec alone would let the row pass."""
+    schema = Schema(name="s", topic="s", key="k", target="t", fields=SCHEMA.fields[1:])
+    fault = Fault(1, "InvalidRecord", "cut short")
+    chunk = Chunk(1, 2, {"flow": ["1", ""], "soil": ["a", ""]}, [["1", "a"], ["1"]], [fault])
+
+    class One:
+        def predict(self, columns: Columns) -> Floats:
+            return np.ones(len(columns))
+
+    result = score_chunk(chunk, schema, Codec(schema), One())
+    assert (result.positions, result.faults) == ([0], [fault])

@@ -18,7 +18,7 @@ from longshore.columns import Columns
 from longshore.config import Settings
 from longshore.errors import UnavailableError
 from longshore.schema import districts
-from longshore.scorer.encode import CONTEXT, dead_letter
+from longshore.scorer.encode import CONTEXT, SOURCE, dead_letter
 from longshore.scorer.models import Candidate, Models
 from longshore.scorer.score import score
 from longshore.scorer.service import Scorer
@@ -239,7 +239,8 @@ def test_a_dead_letter_keeps_what_came_and_overwrites_no_header() -> None:
     assert headers[:2] == [("trace", b"x"), (CONTEXT + "topic", b"first")]
     names = [name for name, _ in headers]
     assert len(names) == len(set(names))
-    assert {name.removeprefix(CONTEXT) for name in names[1:]} == {
+    assert dict(headers)[SOURCE] == b"in/3/42"
+    assert {name.removeprefix(CONTEXT) for name in names[1:]} - {SOURCE} == {
         "topic", "partition", "offset", "connector.name", "task.id", "stage", "class.name", "exception.class.name",
         "exception.message", "exception.stacktrace",
     }  # fmt: skip

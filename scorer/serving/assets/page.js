@@ -17,6 +17,8 @@ let inputs = new Map();
 let moveMarker = null;
 let running = null;
 let timer = 0;
+let pressed = false;
+const pending = [];
 
 async function start() {
   model = await load();
@@ -67,9 +69,21 @@ function buildField(field) {
   const error = make("p", { class: "error", id: `${id}-error`, hidden: "" });
   holder.append(label, input, hint, error);
   input.addEventListener("input", () => { mark(field, null); soon(); });
-  input.addEventListener("change", () => { check(field); soon(); });
+  input.addEventListener("change", () => { released(() => check(field)); soon(); });
   inputs.set(field.name, { field, input, hint, error });
   return holder;
+}
+
+// A message that appears while a button is being pressed would move the button away from under the pointer, and the
+// press would be no click: what changes the layout waits for the release.
+function released(action) {
+  if (pressed) pending.push(action);
+  else action();
+}
+
+function release() {
+  pressed = false;
+  setTimeout(() => pending.splice(0).forEach((action) => action()));
 }
 
 function choices(field) {
@@ -166,7 +180,7 @@ async function predict({ asked = false } = {}) {
   tell(null);
   const wrong = [...inputs.values()].filter(({ field, input }) => fault(field, input.value.trim()));
   if (wrong.length) {
-    unpriced();
+    unpriced("Correct the form to get a prediction.");
     if (asked) {
       for (const { field } of wrong) check(field);
       wrong[0].input.focus();
@@ -232,9 +246,9 @@ function refuse(found) {
   if (!named.length) tell(found.error ?? "The server refused the request.");
 }
 
-function unpriced() {
+function unpriced(reason = "No prediction.") {
   by("price").textContent = "–";
-  by("origin").textContent = "Correct the form to get a prediction.";
+  by("origin").textContent = reason;
   showPlace();
 }
 
@@ -264,6 +278,9 @@ function make(name, attributes = {}, content = "") {
   return made;
 }
 
+addEventListener("pointerdown", () => { pressed = true; }, true);
+addEventListener("pointerup", release, true);
+addEventListener("pointercancel", release, true);
 by("form").addEventListener("submit", (event) => { event.preventDefault(); predict({ asked: true }); });
 by("form").addEventListener("reset", (event) => { event.preventDefault(); reset(); });
 start();

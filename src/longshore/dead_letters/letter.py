@@ -17,6 +17,9 @@ CONTEXT = "__connect.errors."
 REPLAY_OF, REPLAY_ROOT, REPLAY_ATTEMPT = "replay-of", "replay-root", "replay-attempt"
 """Headers of a replayed record: the record it stands for, the first of that chain, and how many replays led here."""
 
+SOURCE = "longshore.source"
+"""The scorer's own: it replaces a sender's, so it is to be relied on where the context headers are not."""
+
 UNKNOWN = "Unknown"
 
 Headers = list[tuple[str, bytes]]
@@ -118,6 +121,8 @@ def _context(headers: Headers, name: str) -> str:
 
 def _origin(headers: Headers, records_topic: str) -> tuple[Coordinates | None, str]:
     """Where the record came from, as far as the headers tell, and why that is not to be relied on."""
+    if ours := _values(headers, SOURCE):
+        return _ours(readable(ours[-1]), records_topic)
     names = [CONTEXT + name for name in ("topic", "partition", "offset")]
     places = [[i for i, (name, _) in enumerate(headers) if name == wanted] for wanted in names]
     for name, found in zip(names, places, strict=True):
@@ -135,6 +140,15 @@ def _origin(headers: Headers, records_topic: str) -> tuple[Coordinates | None, s
     if origin.topic != records_topic:
         return origin, f"it comes from the topic {origin.topic}, not from {records_topic}"
     return origin, ""
+
+
+def _ours(text: str, records_topic: str) -> tuple[Coordinates | None, str]:
+    try:
+        origin = Coordinates.parse(text)
+    except ValueError as error:
+        return None, f"its header {SOURCE} names no record: {error}"
+    elsewhere = f"it comes from the topic {origin.topic}, not from {records_topic}"
+    return origin, "" if origin.topic == records_topic else elsewhere
 
 
 def _chain(headers: Headers, origin: Coordinates | None) -> tuple[int, Coordinates | None, str]:

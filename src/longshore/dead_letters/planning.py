@@ -12,6 +12,7 @@ from longshore.dead_letters.letter import (
     REPLAY_ATTEMPT,
     REPLAY_OF,
     REPLAY_ROOT,
+    SOURCE,
     Coordinates,
     DeadLetter,
     Headers,
@@ -66,7 +67,7 @@ class Plan:
 
     def headers(self) -> Headers:
         """The original headers; what an earlier failure or replay added gives way to what is true of this one."""
-        own = {REPLAY_OF, REPLAY_ROOT, REPLAY_ATTEMPT}
+        own = {SOURCE, REPLAY_OF, REPLAY_ROOT, REPLAY_ATTEMPT}
         kept = [pair for pair in self.letter.headers if not pair[0].startswith(CONTEXT) and pair[0] not in own]
         return [
             *kept,

@@ -39,6 +39,8 @@ def member_config(settings: Settings, group: str) -> dict[str, Any]:
         "group.id": group,
         "group.protocol": settings.kafka.group_protocol,
         "queued.max.messages.kbytes": 32_768,
+        # `longshore.kafka.starts` says where to begin: the client must never do so by itself.
+        "auto.offset.reset": "error",
     }
     if settings.kafka.group_protocol == "classic":
         config["partition.assignment.strategy"] = "range"
@@ -46,6 +48,11 @@ def member_config(settings: Settings, group: str) -> dict[str, Any]:
         config["session.timeout.ms"] = session_ms
         config["heartbeat.interval.ms"] = min(HEARTBEAT_MS, session_ms // 3)
     return _consumer_config(settings, config)
+
+
+def is_incremental(config: dict[str, Any]) -> bool:
+    """Whether a rebalance hands over only what moves, not the whole assignment."""
+    return config["group.protocol"] == "consumer" or "cooperative" in config.get("partition.assignment.strategy", "")
 
 
 def _least_session_ms(settings: Settings) -> int:

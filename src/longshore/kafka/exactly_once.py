@@ -6,7 +6,8 @@ from typing import Unpack
 
 from longshore.config import Settings
 from longshore.kafka.flushes import Flushes
-from longshore.kafka.member import GroupMember, Hooks
+from longshore.kafka.member import GroupMember
+from longshore.kafka.outlet import Hooks
 from longshore.kafka.transactions import Transactions
 
 

@@ -8,48 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypedDict, Unpack
+from typing import Any, Unpack
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from longshore import telemetry
 from longshore.config import Settings
 from longshore.errors import AbortedError, LongshoreError
 from longshore.kafka.client import translate
-from longshore.kafka.consuming import member_config
+from longshore.kafka.consuming import is_incremental, member_config
+from longshore.kafka.outlet import Hooks, Outlet
+from longshore.kafka.starts import Starts
 from longshore.stream import Batch, Message, Partitions, PartitionsHook, Single
 
 log = structlog.get_logger()
 
-CALL_TIMEOUT_S = 30.0
-"""For reading committed offsets: longer than a broker's restart, shorter than `max.poll.interval.ms`."""
-
 LAG_INTERVAL_S = 1.0
-
-
-class Outlet(Protocol):
-    """Where a member's outputs go, and its offsets with them (`transactions.Transactions` says what each call does)."""
-
-    def send(self, outputs: Sequence[Batch | Single]) -> None: ...  # noqa: D102
-    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None: ...  # noqa: D102
-    def is_open(self) -> bool: ...  # noqa: D102
-    def settled(self) -> bool: ...  # noqa: D102
-    def settle(self) -> bool: ...  # noqa: D102
-    def abandon(self, reason: str) -> None: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
-
-
-class Hooks(TypedDict, total=False):
-    """Called from inside `poll` and `close` with the partitions that came or go.
-
-    `on_revoked` while they are still ours (it may commit); `on_lost` when they are not (what was counted for them must
-    be dropped).
-    """
-
-    on_assigned: PartitionsHook | None
-    on_revoked: PartitionsHook | None
-    on_lost: PartitionsHook | None
 
 
 class GroupMember:
@@ -83,13 +58,19 @@ class GroupMember:
         self._leaving: Partitions = set()
         self._moved: Partitions = set()
         self._rewound = False
-        self._consumer = Consumer(member_config(settings, group))
+        self._waiting: Partitions = set()
+        config = member_config(settings, group)
+        self._incremental = is_incremental(config)
+        self._consumer = Consumer(config)
+        self._starts = Starts(self._consumer, group)
         self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
         """Up to `max_records` committed records of the assigned partitions, oldest first within each."""
         if self._outlet.settled():
             self._settle()
+        if self._waiting:
+            self._go_on(self._starts.look_again(self._waiting))
         batch = self._records(self._consume(max_records, timeout_s))
         self._uncommitted = self._uncommitted or bool(batch)
         if not self._uncommitted and self._outlet.settled():
@@ -130,6 +111,7 @@ class GroupMember:
 
     def close(self) -> None:
         """Leave the group; `on_revoked` is called first and may commit."""
+        self._starts.close()
         self._consumer.close()
         self._outlet.close()
         if self._hook_error is not None:
@@ -174,9 +156,10 @@ class GroupMember:
             events = [event for event in events if self._is_record(event, ends)]
         places = [(event.topic(), event.partition()) for event in events]
         last = dict(zip(places, [event.offset() for event in events], strict=True))
-        if not last.keys() <= self._assigned:
-            events = [event for event, place in zip(events, places, strict=True) if place in self._assigned]
-        for place in (last.keys() | ends.keys()) & self._assigned:
+        ours = self._assigned - self._waiting
+        if not last.keys() <= ours:
+            events = [event for event, place in zip(events, places, strict=True) if place in ours]
+        for place in (last.keys() | ends.keys()) & ours:
             read, end = last.get(place, -1), ends.get(place, -1)
             self._at_end[place] = end > read
             if max(read + 1, end) >= 0:
@@ -189,6 +172,8 @@ class GroupMember:
             return True
         if error.code() == KafkaError._PARTITION_EOF:
             ends[event.topic(), event.partition()] = event.offset()
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._begin_anew((event.topic(), event.partition()))
         else:
             self._tolerate(error)
         return False
@@ -212,24 +197,40 @@ class GroupMember:
             raise
 
     def _rewind(self) -> None:
-        """Seek every assigned partition to the group's committed offset."""
+        """Read every assigned partition from the group's committed offset again."""
         self._uncommitted = False
         self._rewound = True
         self._positions.clear()
-        partitions = [TopicPartition(topic, number) for topic, number in self._assigned - self._leaving]
-        if not partitions:
-            return
-        try:
-            for found in self._consumer.committed(partitions, timeout=CALL_TIMEOUT_S):
-                at = found.offset if found.offset >= 0 else OFFSET_BEGINNING
-                self._consumer.seek(TopicPartition(found.topic, found.partition, at))
-                self._at_end[found.topic, found.partition] = False
-        except KafkaException as error:
-            raise translate(error, f"rewinding group {self._group}") from error
+        self._starts.forget()
+        self._waiting = self._assigned - self._leaving
+        self._go_on(self._starts.find(self._waiting))
 
-    def _assign(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
+    def _go_on(self, found: dict[tuple[str, int], int]) -> None:
+        """Seek to what is certain. What is not stays in `_waiting`: whatever comes of it until then is passed over."""
+        for place, offset in found.items():
+            try:
+                self._consumer.seek(TopicPartition(*place, offset))
+            except KafkaException as error:
+                log.debug("not sought yet", partition=place, error=str(error))
+                continue
+            self._at_end[place] = False
+            self._waiting.discard(place)
+
+    def _begin_anew(self, place: tuple[str, int]) -> None:
+        log.error("records were deleted before they were read: going on at the first that is left", partition=place)
+        self._waiting.add(place)
+        self._go_on({place: OFFSET_BEGINNING})
+
+    def _assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         gained = {(p.topic, p.partition) for p in partitions}
+        found = self._starts.find(gained)
+        starts = [TopicPartition(*place, found.get(place, OFFSET_END)) for place in gained]
+        if self._incremental:
+            consumer.incremental_assign(starts)
+        else:
+            consumer.assign(starts)
         self._assigned |= gained
+        self._waiting |= gained - found.keys()
         self._hook("assigned", gained)
 
     def _revoke(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
@@ -248,6 +249,7 @@ class GroupMember:
             self._forget("partitions were revoked before their records were committed")
         self._leaving = set()
         self._assigned -= gone
+        self._waiting -= gone
         for partition in gone:
             self._positions.pop(partition, None)
             self._committed.pop(partition, None)

@@ -39,9 +39,9 @@ from longshore.stream import Batch, Single
 
 log = structlog.get_logger()
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 """For `init_transactions`: longer than a broker's restart, shorter than `max.poll.interval.ms`."""
-WATCHDOG_S = 2.0
+WATCHDOG_S = 1.0
 """How much longer than its own time-out a call may take before it is given up."""
 
 
@@ -104,7 +104,8 @@ class Transactions:
         self._settings = settings
         self._id = transactional_id
         self._service = service
-        self._call_timeout_s = settings.kafka.transaction_timeout_ms / 1_000
+        # A call that hangs (librdkafka #5456) holds up its partitions: half of what the broker would wait for it.
+        self._call_timeout_s = settings.kafka.transaction_timeout_ms / 2_000
         self._flight: Future[Any] | None = None
         self._began = 0.0
         self._start()

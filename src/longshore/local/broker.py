@@ -38,8 +38,8 @@ SETTINGS = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "1",
-    # A killed member or transaction is noticed in seconds, not in the 45 s and 10 s of the defaults; a rebalance in half
-    # a second (docs/operations/recovery.md).
+    # A killed member or transaction is noticed in seconds, not in the 45 s and 10 s of the defaults; a rebalance in
+    # half a second (docs/operations/recovery.md).
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
     "group.consumer.min.session.timeout.ms": "1000",

@@ -47,7 +47,8 @@ def _what(kind: str) -> str:
 
 
 def _victim(world: World, fault: Fault) -> str:
-    names = sorted(world.scorers.living)
+    """One of those that have partitions, or have had: a fault shall not fall on those that only start."""
+    names = world.until(world.scorers.working, "a scorer at work")
     return names[int(fault.victim * len(names))]
 
 
@@ -112,7 +113,12 @@ def zombie(world: World, fault: Fault) -> None:
 
 
 def twin(world: World, fault: Fault) -> None:
-    """SIGSTOP, a successor under the same name, and then it wakes up: one of the two must be fenced and end."""
+    """SIGSTOP, a successor under the same name, and then it wakes up: one of the two must be fenced and end.
+
+    There must be a partition for each: who has none commits nothing, and is not fenced.
+    """
+    if len(world.scorers.living) >= world.partitions:
+        _end_cleanly(world, max(world.scorers.living))
     flowing, clock = world.flowing(), Stopwatch()
     old = world.scorers.living[_victim(world, fault)]
     old.send(signal.SIGSTOP)
@@ -130,7 +136,7 @@ def join_or_leave(world: World, fault: Fault) -> None:
     if extra in world.scorers.living:
         _end_cleanly(world, extra)
     else:
-        world.scorers.start(extra)
+        world.until(world.scorers.start(extra).is_working, f"{extra} has partitions")
     world.recovered(fault.kind, flowing, clock)
 
 

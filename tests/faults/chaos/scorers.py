@@ -16,7 +16,9 @@ from pathlib import Path
 
 from longshore.local.process import Child
 
-FENCED = "took over"
+FENCED, STARTED, ASSIGNED = "took over", "service started", "partitions assigned"
+"""What a scorer's log says."""
+
 CLEAN_END_S = 60.0
 
 
@@ -29,17 +31,24 @@ class End:
     ours: bool
     reason: str
     log: str
+    had_started: bool = True
 
     @property
     def is_clear(self) -> bool:
-        """Whether it was our SIGKILL, a clean end that we asked for, or an error told in one line."""
-        return (self.ours and self.code in (0, -signal.SIGKILL)) or (self.code > 0 and bool(self.reason))
+        """Whether it was our SIGKILL, a clean end that we asked for, or an error told in one line.
+
+        SIGTERM kills where it comes before the service has started.
+        """
+        kills = (-signal.SIGKILL,) if self.had_started else (-signal.SIGKILL, -signal.SIGTERM)
+        return (self.ours and self.code in (0, *kills)) or (self.code > 0 and bool(self.reason))
 
     @property
     def kind(self) -> str:
         """A few words for the table."""
         if self.ours and self.code == -signal.SIGKILL:
             return "killed by the plan"
+        if self.ours and self.code == -signal.SIGTERM and not self.had_started:
+            return "ended before it had started"
         if self.code == 0:
             return "clean end" if self.ours else "ended by itself"
         return "fenced" if FENCED in self.reason else (self.reason[:70] or f"code {self.code} without a reason")
@@ -54,6 +63,12 @@ class Scorer:
     ours: bool = False
     """We have sent it a signal that ends it."""
     stopped: bool = False
+    worked: bool = False
+
+    def is_working(self) -> bool:
+        """Whether it has been given partitions at least once."""
+        self.worked = self.worked or self.child.log_has(ASSIGNED)
+        return self.worked
 
     def send(self, number: signal.Signals) -> None:
         """A signal; to one that has ended, nothing."""
@@ -131,6 +146,10 @@ class Scorers:
             scorer.send(signal.SIGABRT)
             scorer.send(signal.SIGCONT)
 
+    def working(self) -> list[str]:
+        """The names of those that have had partitions, in order."""
+        return sorted(name for name, scorer in self.living.items() if scorer.is_working())
+
     def close(self) -> None:
         """End whatever still runs."""
         for scorer in [*self.living.values(), *self.others]:
@@ -142,9 +161,8 @@ class Scorers:
 
     def _note(self, scorer: Scorer) -> None:
         code = scorer.child.wait(CLEAN_END_S)
-        lines = scorer.child.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        reason = next((line for line in reversed(lines[-3:]) if line.startswith("longshore: ")), "")
+        text = scorer.child.log.read_text(encoding="utf-8", errors="replace")
+        reason = next((line for line in reversed(text.splitlines()[-3:]) if line.startswith("longshore: ")), "")
         scorer.child.stop(0)  # closes its lifeline
-        self.ends.append(
-            End(scorer.instance, code, scorer.ours, reason.removeprefix("longshore: "), scorer.child.log.name)
-        )
+        reason = reason.removeprefix("longshore: ")
+        self.ends.append(End(scorer.instance, code, scorer.ours, reason, scorer.child.log.name, STARTED in text))

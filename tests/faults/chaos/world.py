@@ -60,6 +60,7 @@ class World:
         self.plan = plan
         self.folder = folder
         self.clock = Stopwatch()
+        self.number = 0
         self.injected: Counter[str] = Counter()
         self.recoveries: defaultdict[str, list[float]] = defaultdict(list)
         self.pending: list[tuple[int, str, Callable[[], None]]] = []
@@ -198,6 +199,7 @@ class World:
     def begin(self, fault: Fault) -> None:
         """Before a fault: what an earlier one left behind and whose time is over ends, and records must flow."""
         self.over(lambda number, _: number <= fault.number)
+        self.number = fault.number + 1
         count = len(self.plan.faults)
         share = self.plan.counts.records // (count + 1)
         self.load.quota = max(self.load.quota, share * (fault.number + 1))
@@ -219,7 +221,7 @@ class World:
             return
         self._shown = self.clock()
         line = (
-            f"{self.clock():5.0f} s  fault {self.injected.total()}/{len(self.plan.faults)}  written {len(self.written)}"
+            f"{self.clock():5.0f} s  fault {self.number}/{len(self.plan.faults)}  written {len(self.written)}"
             f"  read {len(self.concurrent)}  scorers {len(self.scorers.living)}  {what}"
         )
         sys.stderr.write(f"\r\033[K{line[:150]}" if live else f"{line}\n")

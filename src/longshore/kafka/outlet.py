@@ -1,0 +1,34 @@
+"""The two sides of a group member: where its outputs go (an outlet), and who is told of rebalances (hooks)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypedDict
+
+from confluent_kafka import Consumer, TopicPartition
+
+from longshore.stream import Batch, PartitionsHook, Single
+
+
+class Outlet(Protocol):
+    """Where a member's outputs go, and its offsets with them (`transactions.Transactions` says what each call does)."""
+
+    def send(self, outputs: Sequence[Batch | Single]) -> None: ...  # noqa: D102
+    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None: ...  # noqa: D102
+    def is_open(self) -> bool: ...  # noqa: D102
+    def settled(self) -> bool: ...  # noqa: D102
+    def settle(self) -> bool: ...  # noqa: D102
+    def abandon(self, reason: str) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
+class Hooks(TypedDict, total=False):
+    """Called from inside `poll` and `close` with the partitions that came or go.
+
+    `on_revoked` while they are still ours (it may commit); `on_lost` when they are not (what was counted for them must
+    be dropped).
+    """
+
+    on_assigned: PartitionsHook | None
+    on_revoked: PartitionsHook | None
+    on_lost: PartitionsHook | None
