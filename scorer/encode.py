@@ -18,7 +18,7 @@ from longshore.stream import Batch, Message, Single
 
 CONTEXT = "__connect.errors."
 SOURCE = "longshore.source"
-"""`topic/partition/offset`, always ours: a sender's own `__connect.errors.…` headers are kept, so they prove nothing."""
+"""`topic/partition/offset`, always ours: a sender's own `__connect.errors.…` headers are kept, so they are no proof."""
 STAGE = "VALUE_CONVERTER"
 TRACE_HEADERS = frozenset(("traceparent", "tracestate"))
 """W3C Trace Context: carried from a record to its prediction as they are."""

@@ -140,9 +140,15 @@ class Trainer:
     def _judge(
         self, version: str, manifest: dict[str, Any], champion: AliasRecord | None, rows: LabelledRows
     ) -> Verdict:
+        try:
+            champions = None if champion is None else self._champion_predict(champion.version, rows)
+        except SignatureError as error:
+            # Without a comparison nothing goes live by itself: it could be the worse one.
+            mend = "sign it with `longshore model sign`, or promote by hand"
+            return Verdict(False, f"the champion cannot be compared: {error.what}; {mend}", len(rows))
         return judge(
             self._predict(version, rows),
-            None if champion is None else self._champion_predict(champion.version, rows),
+            champions,
             rows.target,
             group_codes(rows.columns.keys),
             margin=self.settings.trainer.margin,
@@ -154,11 +160,16 @@ class Trainer:
         return ServedModel.load(self.registry.read(version, MODEL_FILE)).predict(rows.columns)
 
     def _champion_predict(self, version: str, rows: LabelledRows) -> Floats | None:
-        """None where the champion may not be loaded, or was made for another schema and cannot serve these rows."""
+        """None where the champion was made for another schema and cannot serve these rows.
+
+        Raises:
+            SignatureError: it may not be loaded.
+
+        """
+        if self.trusted is not None and (keys := self.trusted()).enforced:
+            keys.verify(self.registry.manifest(version), self.registry.notes.signatures(version))
         try:
-            if self.trusted is not None and (keys := self.trusted()).enforced:
-                keys.verify(self.registry.manifest(version), self.registry.notes.signatures(version))
             return self._predict(version, rows)
-        except (FormatError, SignatureError) as error:
+        except FormatError as error:
             log.warning("the champion cannot be compared", version=version, error=str(error))
             return None

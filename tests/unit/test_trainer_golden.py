@@ -48,7 +48,7 @@ def test_a_version_of_another_schema_is_refused_by_its_manifest(tmp_path: Path) 
     assert not Models(other, [RegistryPlace(registry)]).refresh()
 
 
-def test_a_champion_that_nobody_trusted_signed_is_not_loaded_to_be_compared_with(
+def test_a_champion_that_nobody_trusted_signed_is_not_loaded_and_nothing_goes_live_uncompared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = opened(tmp_path)
@@ -59,7 +59,9 @@ def test_a_champion_that_nobody_trusted_signed_is_not_loaded_to_be_compared_with
     monkeypatch.setattr(ServedModel, "load", lambda data: (loaded.append(data), real(data))[1])
     strict = replace(trainer(registry), signer=SIGNER, trusted=lambda: TRUSTED)
     outcome = strict.run("t2", lambda: REPLACED)
-    assert "no champion to compare with" in outcome.reason
+    assert (outcome.status, registry.alias().version) == ("rejected", "v1")  # type: ignore[union-attr]
+    assert "cannot be compared" in outcome.reason
+    assert "model sign" in outcome.reason
     assert unsigned not in loaded
 
 

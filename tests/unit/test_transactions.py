@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from tests.waiting import eventually
 
 from longshore.config import KafkaSettings, Settings
 from longshore.errors import AbortedError, FencedError, UnavailableError
 from longshore.kafka import transactions
-from longshore.kafka.transactions import TRANSITIONS, Event, State, Transactions
+from longshore.kafka.states import TRANSITIONS, Event, State
+from longshore.kafka.transactions import Transactions
 from longshore.stream import Single
 
 ANSWER = Single("out", b"k", b"v")
@@ -173,6 +175,11 @@ def test_fencing_ends(script: Script, call: str) -> None:
     with pytest.raises(FencedError, match="took over"):
         finish(under_test)
     assert (under_test.state, script.made) == (State.ENDED, 1)
+    for late in (lambda: finish(under_test), lambda: under_test.send([ANSWER])):
+        with pytest.raises(FencedError, match="took over"):
+            late()
+    under_test.abandon("the partitions went")
+    under_test.close()
 
 
 def test_a_start_that_fails_ends(script: Script) -> None:
@@ -202,9 +209,10 @@ def test_a_retriable_failure_is_retried(script: Script) -> None:
 @pytest.mark.parametrize(
     "call", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction", "abort_transaction"]
 )
-def test_a_call_that_never_comes_back_is_given_up(script: Script, call: str) -> None:
+def test_a_call_that_never_comes_back_is_given_up(script: Script, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """librdkafka #5456: the watchdog is ours. The producer it hangs in is left behind."""
     under_test = started(timeout_ms=1_000)
+    monkeypatch.setattr(transactions, "OFFSETS_TIMEOUT_S", 0.1)
     under_test._call_timeout_s = 0.1
     script.hang[call] = threading.Event()
     if call == "abort_transaction":
@@ -214,6 +222,22 @@ def test_a_call_that_never_comes_back_is_given_up(script: Script, call: str) -> 
     assert (under_test.state, script.made) == (State.READY, 2)
     del script.hang[call]
     finish(under_test)
+
+
+@pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction"])
+def test_who_never_sends_again_still_learns_that_a_commit_hangs(
+    script: Script, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`poll` asks `settled`: with no more input, nothing else would."""
+    under_test = started()
+    monkeypatch.setattr(transactions, "OFFSETS_TIMEOUT_S", 0.1)
+    under_test._call_timeout_s = 0.1
+    script.hang[call] = threading.Event()
+    reach(under_test, State.COMMITTING)
+    assert not under_test.settled()
+    eventually(under_test.settled, 5, what="the watchdog")
+    with pytest.raises(AbortedError, match="did not come back"):
+        under_test.settle()
 
 
 def test_abandoning_undoes_what_is_open_and_nothing_else(script: Script) -> None:

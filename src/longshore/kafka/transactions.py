@@ -1,15 +1,4 @@
-"""One instance's transactions, as a state machine: what is open, what a failure leaves behind, and the way back.
-
-```
-            begin                commit                committed
-   READY ──────────► OPEN ────────────────► COMMITTING ───────────► READY
-     │                │ abort                  │ abort
-     │                ├────────► ABORTING ◄────┤
-     │                │             │ aborted ──────────────────────► READY
-     │ replace        │ replace     │ replace  │ replace
-     └────────────────┴─────────────┴──────────┴──► REPLACING ──────► READY
-   any state ── end ──► ENDED                            replaced
-```
+"""One instance's transactions: begin, send, commit, and the way back from whatever failed (`states` has the table).
 
 A *definite* failure is aborted. An *ambiguous* one (a time-out, a call that does not come back, an error the client
 cannot classify) may have left a transaction whose delayed marker could end the *next* one (librdkafka has no KIP-890):
@@ -23,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from enum import StrEnum
 from typing import Any
 
 import structlog
@@ -32,8 +20,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from longshore import telemetry
 from longshore.config import Settings
 from longshore.errors import AbortedError, LongshoreError, UnavailableError
-from longshore.kafka.client import FENCED, client_config, translate, users_own
+from longshore.kafka.client import client_config, translate, users_own
 from longshore.kafka.producing import PRODUCER_DEFAULTS, enqueue
+from longshore.kafka.states import TRANSITIONS, Event, State, remedy
 from longshore.kafka.watched import Watched
 from longshore.stream import Batch, Single
 
@@ -41,55 +30,32 @@ log = structlog.get_logger()
 
 START_TIMEOUT_S = 60.0
 """For `init_transactions`: longer than a broker's restart, shorter than `max.poll.interval.ms`."""
-WATCHDOG_S = 1.0
+OFFSETS_TIMEOUT_S = 2.5
+"""For `send_offsets_to_transaction`: one round trip, and the call that hangs whenever its connection is cut."""
+WATCHDOG_S = 0.5
 """How much longer than its own time-out a call may take before it is given up."""
 
 
-class State(StrEnum):
-    """Where an instance's transactions are."""
+class _Flight:
+    """A commit under way: the offsets, then the end of the transaction, one after the other on the same thread."""
 
-    READY = "ready"
-    OPEN = "open"
-    COMMITTING = "committing"
-    ABORTING = "aborting"
-    REPLACING = "replacing"
-    ENDED = "ended"
+    def __init__(
+        self, watched: Watched, send_offsets: Callable[[], None], end: Callable[[], None], end_s: float
+    ) -> None:
+        self._offsets = watched.start(send_offsets)
+        self._end = watched.start(lambda: _after(self._offsets, end))
+        self._offsets_due = time.monotonic() + OFFSETS_TIMEOUT_S + WATCHDOG_S
+        self._end_due = self._offsets_due + end_s
 
+    def landed(self) -> bool:
+        """Whether `wait` would return or raise at once."""
+        late = time.monotonic() > (self._end_due if self._offsets.done() else self._offsets_due)
+        return self._end.done() or late
 
-class Event(StrEnum):
-    """What moves them."""
-
-    BEGIN = "begin"
-    COMMIT = "commit"
-    COMMITTED = "committed"
-    ABORT = "abort"
-    ABORTED = "aborted"
-    REPLACE = "replace"
-    REPLACED = "replaced"
-    END = "end"
-
-
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (State.READY, Event.BEGIN): State.OPEN,
-    (State.OPEN, Event.COMMIT): State.COMMITTING,
-    (State.COMMITTING, Event.COMMITTED): State.READY,
-    (State.OPEN, Event.ABORT): State.ABORTING,
-    (State.COMMITTING, Event.ABORT): State.ABORTING,
-    (State.ABORTING, Event.ABORTED): State.READY,
-    (State.READY, Event.REPLACE): State.REPLACING,
-    (State.OPEN, Event.REPLACE): State.REPLACING,
-    (State.COMMITTING, Event.REPLACE): State.REPLACING,
-    (State.ABORTING, Event.REPLACE): State.REPLACING,
-    (State.REPLACING, Event.REPLACED): State.READY,
-    **{(state, Event.END): State.ENDED for state in State},
-}
-
-
-def remedy(error: KafkaError) -> Event:
-    """What a failed call asks for: END (fenced), ABORT (a definite failure) or REPLACE (nobody knows)."""
-    if error.code() in FENCED:
-        return Event.END
-    return Event.ABORT if error.txn_requires_abort() else Event.REPLACE
+    def wait(self) -> None:
+        """TimeoutError if either call does not come back in time, else whatever they raised."""
+        self._offsets.result(max(0.0, self._offsets_due - time.monotonic()))
+        self._end.result(max(0.0, self._end_due - time.monotonic()))
 
 
 class Transactions:
@@ -106,7 +72,8 @@ class Transactions:
         self._service = service
         # A call that hangs (librdkafka #5456) holds up its partitions: half of what the broker would wait for it.
         self._call_timeout_s = settings.kafka.transaction_timeout_ms / 2_000
-        self._flight: Future[Any] | None = None
+        self._flight: _Flight | None = None
+        self._ended: LongshoreError | None = None
         self._began = 0.0
         self._start()
 
@@ -130,11 +97,13 @@ class Transactions:
         # Here, not on the other thread: inside a rebalance callback of `Consumer.close` it would wait for ever.
         metadata = consumer.consumer_group_metadata()
 
-        def finish() -> None:
-            _retried(lambda left: producer.send_offsets_to_transaction(offsets, metadata, left), timeout_s)
+        def send_offsets() -> None:
+            _retried(lambda left: producer.send_offsets_to_transaction(offsets, metadata, left), OFFSETS_TIMEOUT_S)
+
+        def end() -> None:
             _retried(producer.commit_transaction, timeout_s)
 
-        self._flight = self._watched.start(finish)
+        self._flight = _Flight(self._watched, send_offsets, end, timeout_s)
 
     def is_open(self) -> bool:
         """Whether outputs were sent that are not on their way to be committed."""
@@ -142,7 +111,7 @@ class Transactions:
 
     def settled(self) -> bool:
         """Whether `settle` would not have to wait."""
-        return self._flight is None or self._flight.done()
+        return self._flight is None or self._flight.landed()
 
     def settle(self) -> bool:
         """Wait for the commit under way; whether there was one."""
@@ -150,8 +119,7 @@ class Transactions:
             return False
         flight, self._flight = self._flight, None
         try:
-            # Two calls, each with its time-out.
-            flight.result(2 * self._call_timeout_s + WATCHDOG_S)
+            flight.wait()
         except KafkaException as error:
             self._fail(error.args[0], error)
         except TimeoutError as error:
@@ -180,6 +148,8 @@ class Transactions:
 
     def _open(self) -> None:
         self.settle()
+        if self._ended is not None:
+            raise self._ended  # a hook that comes late: what ended it is still the reason
         if self.state is State.READY:
             try:
                 self._call(self._producer.begin_transaction)
@@ -194,8 +164,7 @@ class Transactions:
         """Undo a failed transaction; always raises."""
         needed = remedy(error)
         if needed is Event.END:
-            self._move(Event.END)
-            raise translate(KafkaException(error), f"transaction {self._id}") from cause
+            raise self._end(translate(KafkaException(error), f"transaction {self._id}")) from cause
         self._undo(needed, error.str())
         raise AbortedError(f"transaction {self._id} aborted: {error.str()}") from cause
 
@@ -219,8 +188,7 @@ class Transactions:
             self._call(lambda: _retried(producer.abort_transaction, timeout_s))
         except KafkaException as error:
             if remedy(error.args[0]) is Event.END:
-                self._move(Event.END)
-                raise translate(error, f"transaction {self._id}") from error
+                raise self._end(translate(error, f"transaction {self._id}")) from error
             log.warning("abort failed", id=self._id, error=error.args[0].str())
             return False
         except TimeoutError:
@@ -246,14 +214,15 @@ class Transactions:
             self._producer = Producer(self._config())
             self._call(lambda: self._producer.init_transactions(START_TIMEOUT_S), START_TIMEOUT_S)
         except KafkaException as error:
-            self._move(Event.END)
-            raise translate(error, f"starting transactions as {self._id}") from error
+            raise self._end(translate(error, f"starting transactions as {self._id}")) from error
         except TimeoutError as error:
-            self._move(Event.END)
-            raise UnavailableError(
-                f"starting transactions as {self._id}: no answer in {START_TIMEOUT_S:.0f} s",
-                mend="see that Kafka is up",
-            ) from error
+            late = f"starting transactions as {self._id}: no answer in {START_TIMEOUT_S:.0f} s"
+            raise self._end(UnavailableError(late, mend="see that Kafka is up")) from error
+
+    def _end(self, reason: LongshoreError) -> LongshoreError:
+        self._move(Event.END)
+        self._ended = reason
+        return reason
 
     def _config(self) -> dict[str, Any]:
         timeout_ms = self._settings.kafka.transaction_timeout_ms
@@ -273,6 +242,12 @@ class Transactions:
 
     def _move(self, event: Event) -> None:
         self.state = TRANSITIONS[self.state, event]
+
+
+def _after(first: Future[None], then: Callable[[], None]) -> None:
+    """`then`, unless `first` failed: that is raised again."""
+    first.result()
+    then()
 
 
 def _retried(call: Callable[[float], Any], timeout_s: float) -> None:
