@@ -49,22 +49,24 @@ class PredictionEncoder:
         self, messages: Sequence[Message], decoded: Decoded, predictions: Floats, *, version: str, scored_at: int
     ) -> list[dict[str, Any]]:
         """One message per good record, in order and with its record's key."""
+        good = messages
+        if decoded.rejects:
+            good = [messages[position] for position in decoded.positions]
         columns = decoded.columns
-        identity = zip(
-            decoded.positions,
+        rows = zip(
+            good,
             columns.record_ids,
             columns.keys,
             columns.event_times.tolist(),
             predictions.tolist(),
             strict=True,
         )
-        make, encode, route = self._struct, self._encode, Route.CHAMPION.value
+        make, encode, raw, route = self._struct, self._encode, msgspec.Raw, Route.CHAMPION.value
         out = []
-        for position, record_id, key, event_time, prediction in identity:
-            message = messages[position]
+        for message, record_id, key, event_time, prediction in rows:
             source = Source(message.topic(), message.partition(), message.offset())
-            raw = msgspec.Raw(message.value() or b"")
-            value = encode(make(record_id, key, event_time, scored_at, prediction, version, route, source, raw))
+            record = raw(message.value() or b"")
+            value = encode(make(record_id, key, event_time, scored_at, prediction, version, route, source, record))
             out.append({"key": message.key(), "value": value})
         return out
 

@@ -32,7 +32,16 @@ class Scored:
 def score(values: Sequence[bytes | None], codec: Codec, model: Predictor) -> Scored:
     """Decode and score a batch; a record whose prediction is not finite is a reject like one that cannot be read."""
     decoded = codec.decode(values)
-    predictions = model.predict(decoded.columns) if len(decoded.columns) else np.empty(0)
+    return judged(decoded, predictions(decoded, model))
+
+
+def predictions(decoded: Decoded, model: Predictor) -> Floats:
+    """What the model says of the good records."""
+    return model.predict(decoded.columns) if len(decoded.columns) else np.empty(0)
+
+
+def judged(decoded: Decoded, predictions: Floats) -> Scored:
+    """The batch as it goes out: records whose prediction is not finite are rejects as well."""
     finite = np.isfinite(predictions)
     if finite.all():
         return Scored(decoded, predictions, decoded.rejects)

@@ -2,22 +2,26 @@
 
 A transaction opens with one snapshot of the model and ends after `commit_interval_s` under load, or as soon as the
 input is idle. Outputs are handed over as they are made, and a commit goes on while the next records are read and
-scored. What is handed over and not yet committed is known to the stream only, so that an abort, a revoked partition or
-a lost one has one obvious thing to do here: forget `Pending`.
+scored; under load the model works on one batch while the one before is encoded. What is handed over and not yet
+committed is known to the stream only, so that an abort, a revoked partition or a lost one has one obvious thing to do
+here: forget it (`drop`).
 """
 
 from __future__ import annotations
 
 import functools
 import gc
+import sys
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import structlog
 
 from longshore import telemetry
-from longshore.codec import Codec
+from longshore.codec import Codec, Decoded
+from longshore.columns import Floats
 from longshore.config import Settings
 from longshore.errors import AbortedError
 from longshore.kafka.exactly_once import AtLeastOnce, ExactlyOnce
@@ -27,9 +31,9 @@ from longshore.redis_store import ModelCache
 from longshore.schema import Schema
 from longshore.scorer.encode import PredictionEncoder, dead_letter, with_traces
 from longshore.scorer.models import Active, Models
-from longshore.scorer.score import score
+from longshore.scorer.score import judged, predictions
 from longshore.service import Runtime
-from longshore.stream import ExactlyOnceStream, Message, Partitions, Single
+from longshore.stream import ExactlyOnceStream, Mark, Message, Partitions, Single
 from longshore.topics import Topics
 
 log = structlog.get_logger()
@@ -40,6 +44,9 @@ TRANSACTION_BYTES = 32 * 1024 * 1024
 YOUNG_OBJECTS = 100_000
 """A batch makes tens of thousands of short-lived objects, none in a cycle: with Python's default of 700 the collector
 takes a quarter of the scorer's time to find that out."""
+SWITCH_S = 0.001
+"""How long the model's thread waits for the interpreter when it has an answer: with Python's default of 5 ms the loop
+waits for it in turn, and scores a tenth less."""
 
 
 @dataclass(slots=True)
@@ -53,6 +60,18 @@ class Pending:
     reasons: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch that the model works on, or has: `before` are the stream's positions without it."""
+
+    batch: list[Message]
+    bytes: int
+    decoded: Decoded
+    active: Active
+    before: Mark
+    coming: Future[Floats]
+
+
 class Scorer:
     """Scores until told to stop; input offsets advance only with the predictions they produced."""
 
@@ -64,13 +83,15 @@ class Scorer:
         self._models = models
         self._task = task
         self._pending: Pending | None = None
+        self._ahead: Begun | None = None
+        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._joined = False
 
     def serve(self, stream: ExactlyOnceStream, runtime: Runtime) -> None:
         """The loop. Before the first model is there nothing is read, so nothing can be lost."""
         while not runtime.stop.is_set():
             runtime.beat()
-            active = self._pending.active if self._pending else self._models.active()
+            active = self._models.active()
             runtime.set_ready(self._joined and active is not None)
             if active is None:
                 runtime.stop.wait(NO_MODEL_WAIT_S)
@@ -79,67 +100,101 @@ class Scorer:
                 self._step(stream, active)
             except AbortedError as error:
                 log.warning("records will be scored again", error=str(error))
-                self._pending = None
+                self.drop()
         self.finish(stream)
 
     def finish(self, stream: ExactlyOnceStream) -> None:
-        """Commit what is scored; an abort leaves it to whoever reads the partition next."""
+        """Commit what is read; an abort leaves it to whoever reads the partition next."""
         try:
+            self._end_ahead(stream)
             self._commit(stream, wait=True)
         except AbortedError as error:
             log.warning("the last records were not committed and will be scored again", error=str(error))
-        self._pending = None
+        self.drop()
 
     def join(self, partitions: Partitions) -> None:
         """The group has dealt out its partitions, perhaps none to this member: it does its part from now on."""
         del partitions
         self._joined = True
 
-    def drop(self, partitions: Partitions) -> None:
-        """Forget what is scored for partitions that are no longer ours: their next owner scores it."""
+    def drop(self, partitions: Partitions | None = None) -> None:
+        """Forget what is not committed: whoever owns the partitions next scores it."""
         del partitions
-        self._pending = None
+        self._pending = self._ahead = None
 
     def _step(self, stream: ExactlyOnceStream, active: Active) -> None:
-        batch = stream.poll(self._settings.max_batch, self._settings.poll_timeout_s)
-        if batch:
-            self._score(stream, batch, active)
-        if self._pending and self._due(stream, len(batch)):
+        """Read a batch, and while the model works on it encode and send the one before."""
+        batch = stream.poll(self._settings.max_batch, 0 if self._ahead else self._settings.poll_timeout_s)
+        full = len(batch) >= self._settings.max_batch
+        begun = self._begin(stream, batch, active, beside=full) if batch else None
+        self._end_ahead(stream)
+        if full:
+            self._ahead = begun
+        elif begun is not None:
+            self._end(stream, begun)
+        if self._due(stream, full):
             self._commit(stream, wait=False)
 
-    def _due(self, stream: ExactlyOnceStream, size: int) -> bool:
-        pending = self._pending
-        if pending is None:
-            return False
-        idle = size < self._settings.max_batch and stream.backlog() < self._settings.max_batch
-        late = time.monotonic() - pending.opened >= self._settings.commit_interval_s
-        return idle or late or pending.bytes >= TRANSACTION_BYTES
-
-    def _score(self, stream: ExactlyOnceStream, batch: list[Message], active: Active) -> None:
-        # `poll` may have run a rebalance, whose hook commits and forgets: what it returned begins a new transaction.
-        pending = self._pending or Pending(active, time.monotonic())
+    def _begin(self, stream: ExactlyOnceStream, batch: list[Message], active: Active, *, beside: bool) -> Begun:
+        """Decode, and have the model predict: on a thread of its own under load, at once when latency counts."""
         values = [message.value() for message in batch]
-        with telemetry.SCORE_SECONDS.time():
-            scored = score(values, self._codec, active.model)
-        predictions = self._encoder.encode(
-            batch, scored.decoded, scored.predictions, version=active.version, scored_at=time.time_ns() // 1_000_000
+        decoded = self._codec.decode(values)
+        if beside:
+            coming = self._model_thread.submit(_predict, decoded, active)
+        else:
+            coming = Future()
+            coming.set_result(_predict(decoded, active))
+        size = sum(map(len, filter(None, values)))
+        return Begun(batch, size, decoded, active, stream.mark(), coming)
+
+    def _end_ahead(self, stream: ExactlyOnceStream) -> None:
+        begun, self._ahead = self._ahead, None
+        if begun is not None:
+            self._end(stream, begun)
+
+    def _end(self, stream: ExactlyOnceStream, begun: Begun) -> None:
+        """Send a batch's outputs; another model's transaction is ended first, so that none mixes versions."""
+        if self._pending is not None and self._pending.active is not begun.active:
+            self._commit(stream, wait=False, upto=begun.before)
+        pending = self._pending or Pending(begun.active, time.monotonic())
+        scored = judged(begun.decoded, begun.coming.result())
+        now_ms = time.time_ns() // 1_000_000
+        version = begun.active.version
+        values = self._encoder.encode(
+            begun.batch, scored.decoded, scored.predictions, version=version, scored_at=now_ms
         )
         rejected: list[Single] = []
         for reject in scored.rejects:
-            message = batch[reject.position]
+            message = begun.batch[reject.position]
             rejected.append(dead_letter(message, reject, topic=self._topics.dead_letters, task=self._task))
             pending.reasons.append(reject.reason.value)
-        good = batch if not rejected else [batch[position] for position in scored.decoded.positions]
-        stream.send([*with_traces(self._topics.predictions, good, predictions), *rejected])
-        pending.predictions += len(predictions)
-        pending.bytes += sum(len(value) for value in values if value)
+        good = [begun.batch[position] for position in scored.decoded.positions] if rejected else begun.batch
+        stream.send([*with_traces(self._topics.predictions, good, values), *rejected])
+        pending.predictions += len(values)
+        pending.bytes += begun.bytes
         self._pending = pending
 
-    def _commit(self, stream: ExactlyOnceStream, *, wait: bool) -> None:
+    def _due(self, stream: ExactlyOnceStream, full: bool) -> bool:
+        pending = self._pending
+        if pending is None:
+            return False
+        idle = not full and stream.backlog() < self._settings.max_batch
+        late = time.monotonic() - pending.opened >= self._settings.commit_interval_s
+        return idle or late or pending.bytes >= TRANSACTION_BYTES
+
+    def _commit(self, stream: ExactlyOnceStream, *, wait: bool, upto: Mark | None = None) -> None:
+        """End the transaction, without what the model still works on."""
         pending, self._pending = self._pending, None
+        if self._ahead is not None:
+            upto = self._ahead.before
         if pending is not None or wait:
             then = functools.partial(_committed, pending) if pending else None
-            stream.commit(wait=wait, then=then)
+            stream.commit(wait=wait, then=then, upto=upto)
+
+
+def _predict(decoded: Decoded, active: Active) -> Floats:
+    with telemetry.SCORE_SECONDS.time():
+        return predictions(decoded, active.model)
 
 
 def _committed(pending: Pending) -> None:
@@ -175,6 +230,7 @@ def run(
     stream = _open(settings, instance, topics.records, scorer)
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
+    sys.setswitchinterval(SWITCH_S)
     try:
         scorer.serve(stream, runtime)
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from longshore.errors import AbortedError
-from longshore.stream import Batch, Message, Partitions, PartitionsHook, Single
+from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class MemoryStream:
         self._committed = dict.fromkeys(inputs, 0)
         self._positions = dict(self._committed)
         self._sent: list[Batch | Single] = []
+        self._before: Mark = {}
         self._flight: tuple[list[Batch | Single], dict[str, int], Callable[[], None] | None] | None = None
         self.on_revoked: PartitionsHook | None = None
         self.transactions = 0
@@ -60,6 +61,7 @@ class MemoryStream:
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
         del timeout_s
         self._settle()
+        self._before = {(topic, 0): at for topic, at in self._positions.items()}
         batch: list[Message] = []
         for topic in self._inputs:
             at = self._positions[topic]
@@ -72,11 +74,20 @@ class MemoryStream:
         self._settle()
         self._sent += outputs
 
+    def mark(self) -> Mark:
+        return self._before
+
     def commit(
-        self, outputs: Sequence[Batch | Single] = (), *, wait: bool = True, then: Callable[[], None] | None = None
+        self,
+        outputs: Sequence[Batch | Single] = (),
+        *,
+        upto: Mark | None = None,
+        wait: bool = True,
+        then: Callable[[], None] | None = None,
     ) -> None:
         self.send(outputs)
-        self._flight = (self._sent, dict(self._positions), then)
+        positions = dict(self._positions) if upto is None else {topic: at for (topic, _), at in upto.items()}
+        self._flight = (self._sent, positions, then)
         self._sent = []
         if wait:
             self._settle()
@@ -91,7 +102,7 @@ class MemoryStream:
             raise AbortedError("told to fail")
         for output in outputs:
             self._append(output)
-        self._committed = positions
+        self._committed |= positions
         self.transactions += 1
         if then is not None:
             then()

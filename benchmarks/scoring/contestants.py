@@ -127,6 +127,13 @@ def overrides(consumer: dict[str, object], producer: dict[str, object]) -> tuple
 
 CONTESTANTS: tuple[Contestant, ...] = (
     Contestant("limit", "confluent-kafka alone, equal bytes", "none", "exactly once", limit()),
+    Contestant(
+        "limit-tuned",
+        "confluent-kafka alone, equal bytes, fetch back-off as Longshore's",
+        "none",
+        "exactly once",
+        limit(*overrides({"fetch.queue.backoff.ms": 20}, {})),
+    ),
     Contestant("limit-raw", "confluent-kafka alone, input bytes", "none", "exactly once", limit("--raw")),
     Contestant("longshore", "Longshore", "ONNX", "exactly once", longshore),
     Contestant(

@@ -49,7 +49,7 @@ class ScorerSettings(Section):
 
     group: str = "scorer"
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
-    max_batch: int = Field(default=4_000, ge=1, le=100_000)
+    max_batch: int = Field(default=8_000, ge=1, le=100_000)
     poll_timeout_s: float = Field(default=0.05, gt=0)
     commit_interval_s: float = Field(default=0.1, ge=0)
     model_poll_s: float = Field(default=1.0, gt=0)

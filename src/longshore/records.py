@@ -18,7 +18,7 @@ class Route(StrEnum):
     CHAMPION = "champion"
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(msgspec.Struct, frozen=True, gc=False):
     """The coordinates of an input record."""
 
     topic: str

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 Partitions = set[tuple[str, int]]
+Mark = Mapping[tuple[str, int], int]
 PartitionsHook = Callable[[Partitions], None]
 
 
@@ -60,10 +61,19 @@ class ExactlyOnceStream(Protocol):
         """Hand outputs over, in order, to the open transaction or a new one; they travel while others are made."""
         ...
 
+    def mark(self) -> Mark:
+        """The positions as they were before the last batch that `poll` returned."""
+        ...
+
     def commit(
-        self, outputs: Sequence[Batch | Single] = (), *, wait: bool = True, then: Callable[[], None] | None = None
+        self,
+        outputs: Sequence[Batch | Single] = (),
+        *,
+        upto: Mark | None = None,
+        wait: bool = True,
+        then: Callable[[], None] | None = None,
     ) -> None:
-        """End the transaction with `outputs` and the positions of everything polled since the last one.
+        """End the transaction with `outputs` and the positions of everything polled so far, or of a `mark`.
 
         Without `wait` the commit goes on while the caller polls and computes; a later call tells how it ended. `then`
         is called once it has succeeded, on the caller's thread.

@@ -212,7 +212,7 @@ def test_each_malformed_record_is_a_dead_letter_with_its_reason(world: World) ->
         assert at not in found
         found[at] = message
         assert set(context) == {MARK + name for name in CONNECT}
-        assert len(message.headers()) == len(HEADERS) + len(CONNECT)
+        assert len(message.headers()) == len(HEADERS) + len(CONNECT) + 1  # longshore.source
     assert set(found) == set(world.bad)
     for at, (kind, key) in world.bad.items():
         message, (value, reason) = found[at], BAD[kind]

@@ -52,7 +52,7 @@ class Sum:
     """East, 0 where missing, and 1,000 × level, and 1 where the soil is known."""
 
     def predict(self, columns: Columns) -> Floats:
-        known = np.array([value is not None for value in columns.nominal[0]], dtype=float)
+        known = np.array([bool(value) for value in columns.nominal[0]], dtype=float)  # "" is "missing", as in ONNX
         found: Floats = np.nan_to_num(columns.numeric[:, 0]) + 1_000 * columns.numeric[:, 1] + known
         return found
 

@@ -6,7 +6,6 @@ outlet's work: `longshore.kafka.transactions` or `longshore.kafka.flushes`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
@@ -18,13 +17,12 @@ from longshore.config import Settings
 from longshore.errors import AbortedError, LongshoreError
 from longshore.kafka.client import translate
 from longshore.kafka.consuming import is_incremental, member_config
+from longshore.kafka.lag import LagReport, lags
 from longshore.kafka.outlet import Hooks, Outlet
 from longshore.kafka.starts import Starts
-from longshore.stream import Batch, Message, Partitions, PartitionsHook, Single
+from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single
 
 log = structlog.get_logger()
-
-LAG_INTERVAL_S = 1.0
 
 
 class GroupMember:
@@ -47,6 +45,7 @@ class GroupMember:
         self._outlet = outlet
         self._assigned: Partitions = set()
         self._positions: dict[tuple[str, int], int] = {}
+        self._before: Mark = {}
         self._committing: dict[tuple[str, int], int] = {}
         self._then: Callable[[], None] | None = None
         self._committed: dict[tuple[str, int], int] = {}
@@ -54,7 +53,7 @@ class GroupMember:
         self._uncommitted = False
         self._hook_error: LongshoreError | None = None
         self._forgotten: AbortedError | None = None
-        self._next_lag = 0.0
+        self._lag_report = LagReport(self._service)
         self._leaving: Partitions = set()
         self._moved: Partitions = set()
         self._rewound = False
@@ -75,7 +74,7 @@ class GroupMember:
         self._uncommitted = self._uncommitted or bool(batch)
         if not self._uncommitted and self._outlet.settled():
             self._commit_skipped_markers()
-        self._report_lag()
+        self._lag_report.tick(self._consumer, self._positions)
         return batch
 
     def send(self, outputs: Sequence[Batch | Single]) -> None:
@@ -83,17 +82,27 @@ class GroupMember:
         self._settle()
         self._or_rewind(lambda: self._outlet.send(outputs))
 
+    def mark(self) -> Mark:
+        """See `longshore.stream.ExactlyOnceStream.mark`."""
+        return self._before
+
     def commit(
-        self, outputs: Sequence[Batch | Single] = (), *, wait: bool = True, then: Callable[[], None] | None = None
+        self,
+        outputs: Sequence[Batch | Single] = (),
+        *,
+        upto: Mark | None = None,
+        wait: bool = True,
+        then: Callable[[], None] | None = None,
     ) -> None:
         """See `longshore.stream.ExactlyOnceStream.commit`."""
         self._settle()
         if outputs:
             self._or_rewind(lambda: self._outlet.send(outputs))
-        offsets = [TopicPartition(topic, number, at) for (topic, number), at in self._positions.items()]
+        positions = dict(self._positions if upto is None else upto)
+        offsets = [TopicPartition(topic, number, at) for (topic, number), at in positions.items()]
         self._or_rewind(lambda: self._outlet.commit(offsets, self._consumer))
-        self._committing, self._then = dict(self._positions), then
-        self._uncommitted = False
+        self._committing, self._then = positions, then
+        self._uncommitted = positions != self._positions
         if wait:
             self._settle()
 
@@ -107,7 +116,7 @@ class GroupMember:
 
     def backlog(self) -> int:
         """Records and markers known to wait, as of the last fetch."""
-        return sum(self._lags().values())
+        return sum(lags(self._consumer, self._positions).values())
 
     def close(self) -> None:
         """Leave the group; `on_revoked` is called first and may commit."""
@@ -152,10 +161,11 @@ class GroupMember:
     def _records(self, events: list[Any]) -> list[Message]:
         """The records among what came, their positions noted; ends of partitions and errors are dealt with."""
         ends: dict[tuple[str, int], int] = {}
-        if any(event.error() is not None for event in events):
+        if [error for event in events if (error := event.error()) is not None]:
             events = [event for event in events if self._is_record(event, ends)]
         places = [(event.topic(), event.partition()) for event in events]
         last = dict(zip(places, [event.offset() for event in events], strict=True))
+        self._before = dict(self._positions)
         ours = self._assigned - self._waiting
         if not last.keys() <= ours:
             events = [event for event, place in zip(events, places, strict=True) if place in ours]
@@ -210,9 +220,8 @@ class GroupMember:
         for place, offset in found.items():
             try:
                 self._consumer.seek(TopicPartition(*place, offset))
-            except KafkaException as error:
-                log.debug("not sought yet", partition=place, error=str(error))
-                continue
+            except KafkaException:
+                continue  # not fetched yet
             self._at_end[place] = False
             self._waiting.discard(place)
 
@@ -280,21 +289,3 @@ class GroupMember:
             hook(partitions)
         except LongshoreError as error:
             self._hook_error = error
-
-    def _report_lag(self) -> None:
-        now = time.monotonic()
-        if now < self._next_lag:
-            return
-        self._next_lag = now + LAG_INTERVAL_S
-        for (topic, number), lag in self._lags().items():
-            telemetry.CONSUMER_LAG.labels(self._service, topic, str(number)).set(lag)
-
-    def _lags(self) -> dict[tuple[str, int], int]:
-        lags = {}
-        for (topic, number), position in self._positions.items():
-            try:
-                _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
-            except KafkaException:
-                continue
-            lags[topic, number] = max(0, high - position)
-        return lags

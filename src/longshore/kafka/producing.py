@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -23,6 +24,7 @@ PRODUCER_DEFAULTS: dict[str, Any] = {
     "retry.backoff.ms": 1,
 }
 
+VALUE_OF = itemgetter("value")
 MAX_CHUNK = 10_000
 MAX_QUEUED = 100_000
 """Messages in the queue before more may enter: far below the client's own limit, at which it refuses single messages
@@ -62,7 +64,7 @@ def _chunks(messages: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _make_room(producer: Producer, chunk: list[dict[str, Any]], topic: str, deadline: float) -> None:
-    heavy = sum(len(message["value"] or b"") for message in chunk) > HEAVY_BYTES * len(chunk)
+    heavy = sum(map(len, filter(None, map(VALUE_OF, chunk)))) > HEAVY_BYTES * len(chunk)
     allowed = 0 if heavy else MAX_QUEUED
     while len(producer) > allowed:
         _wait(producer, topic, deadline)

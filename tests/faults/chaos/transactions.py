@@ -71,7 +71,19 @@ def read(data: Path, topics: dict[int, str], partitions: int) -> Log:
     """The log of the output topics, from the broker's data folder."""
     places = [(topic, number) for topic in topics.values() for number in range(partitions)]
     logs = {place: batches(data / f"{place[0]}-{place[1]}") for place in places}
-    return join(decisions(coordinator_steps(data)), logs)
+    log = join(decisions(coordinator_steps(data)), logs)
+    log.open_at_end += _pending_offsets(data)
+    return log
+
+
+def _pending_offsets(data: Path) -> list[str]:
+    """Offsets whose transaction has no marker: whoever is assigned their partitions waits for them for ever."""
+    log = Log([], [], [], [])
+    for folder in sorted(data.glob(f"{OFFSETS_TOPIC}-*")):
+        place = OFFSETS_TOPIC, int(folder.name.rpartition("-")[2])
+        for _ in _pieces(place, (batch for batch in batches(folder) if batch.transactional), log):
+            pass
+    return log.open_at_end
 
 
 def decisions(steps: Iterable[Step]) -> list[Transaction]:
