@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +18,7 @@ from tests.memory_stream import MemoryStream, Record
 
 from longshore.codec import Codec, Reason, Reject
 from longshore.columns import Columns
-from longshore.config import Settings
+from longshore.config import ScorerSettings, Settings
 from longshore.errors import UnavailableError
 from longshore.schema import districts
 from longshore.scorer.encode import CONTEXT, SOURCE, dead_letter
@@ -23,6 +26,7 @@ from longshore.scorer.models import Candidate, Models
 from longshore.scorer.score import score
 from longshore.scorer.service import Scorer
 from longshore.service import Runtime
+from longshore.stream import Message
 
 INPUT, OUTPUT, DEAD = "longshore.districts", "longshore.predictions", "longshore.districts.dlq"
 
@@ -90,7 +94,10 @@ def run_until(scorer: Scorer, stream: MemoryStream, done: int) -> None:
     runtime = Runtime("scorer")
     thread = threading.Thread(target=scorer.serve, args=(stream, runtime))
     thread.start()
+    deadline = time.monotonic() + 20
     while len(stream.topics.get(OUTPUT, [])) + len(stream.topics.get(DEAD, [])) < done and thread.is_alive():
+        if time.monotonic() > deadline:
+            break  # what is missing shows in what the test compares
         threading.Event().wait(0.005)
     runtime.stop.set()
     thread.join(10)
@@ -246,3 +253,101 @@ def test_a_dead_letter_keeps_what_came_and_overwrites_no_header() -> None:
     }  # fmt: skip
     assert dict(headers)[CONTEXT + "offset"] == b"42"
     assert dict(headers)[CONTEXT + "exception.message"] == b"no"
+
+
+class Transactions(MemoryStream):
+    """Keeps what each transaction held; `before_poll` stands for what a poll may run, rebalances and all."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.held: list[list[dict[str, Any]]] = []
+        self.before_poll: Callable[[], None] = lambda: None
+        self.fails: Callable[[int], bool] = lambda _: False
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Message]:
+        self.before_poll()
+        return super().poll(max_records, timeout_s)
+
+    def commit(self, outputs: Any = (), **options: Any) -> None:
+        self.held.append([json.loads(m["value"]) for out in self._sent for m in out.messages])  # type: ignore[union-attr]
+        self.fail_next = int(self.fails(len(self.held)))
+        super().commit(outputs, **options)
+
+
+def busy(count: int, max_batch: int, **settings: Any) -> tuple[Scorer, Models, Place, Transactions]:
+    """A scorer whose batches are always full, so that the model works beside the loop."""
+    place = Place("redis")
+    place.hold("v1", 1, constant_model(1.0))
+    models = Models(districts(), [place])
+    models.refresh()
+    own = Settings(scorer=ScorerSettings(max_batch=max_batch, **settings))
+    stream = Transactions({INPUT: inputs(*[record(record_id=f"r{i}") for i in range(count)])}, [INPUT])
+    return Scorer(own, districts(), models, task="0"), models, place, stream
+
+
+@pytest.mark.parametrize("interval_s", [0.0, 60.0])
+@pytest.mark.parametrize("aborts", [(), (1, 2, 3), (2, 5, 8, 9)])
+def test_with_the_model_beside_the_loop_nothing_is_lost_doubled_or_out_of_order(
+    interval_s: float, aborts: tuple[int, ...]
+) -> None:
+    """A transaction ends while a batch is with the model: its offsets must not cover that batch."""
+    scorer, _, _, stream = busy(100, 7, commit_interval_s=interval_s)
+    stream.fails = lambda number: number in aborts
+    run_until(scorer, stream, 100)
+    ids = [json.loads(m.value() or b"")["record_id"] for m in stream.topics[OUTPUT]]
+    assert ids == [f"r{i}" for i in range(100)]
+
+
+def test_a_swap_under_load_mixes_no_transaction() -> None:
+    scorer, models, place, stream = busy(400, 5, commit_interval_s=60.0)
+    polls = 0
+
+    def swap() -> None:
+        nonlocal polls
+        polls += 1
+        if polls % 7 == 0:
+            place.hold(f"v{polls}", polls, constant_model(float(polls)))
+            models.refresh()
+
+    stream.before_poll = swap
+    run_until(scorer, stream, 400)
+    versions = [{prediction["model_version"] for prediction in held} for held in stream.held if held]
+    assert [len(found) for found in versions] == [1] * len(versions)
+    assert len(set.union(*versions)) > 5, "the swaps took place"
+    for prediction in (prediction for held in stream.held for prediction in held):
+        assert prediction["prediction"] == float(prediction["model_version"][1:])
+    ids = [json.loads(m.value() or b"")["record_id"] for m in stream.topics[OUTPUT]]
+    assert ids == [f"r{i}" for i in range(400)]
+
+
+def test_a_rebalance_with_a_batch_at_the_model_commits_that_batch_too() -> None:
+    scorer, _, _, stream = busy(60, 5, commit_interval_s=60.0)
+    polls = 0
+
+    def rebalance() -> None:
+        nonlocal polls
+        polls += 1
+        if polls in (3, 7):
+            scorer.finish(stream)
+            assert stream._committed[INPUT] == stream._positions[INPUT] == 5 * (polls - 1)
+
+    stream.before_poll = rebalance
+    run_until(scorer, stream, 60)
+    ids = [json.loads(m.value() or b"")["record_id"] for m in stream.topics[OUTPUT]]
+    assert ids == [f"r{i}" for i in range(60)]
+
+
+def test_trace_headers_go_along_and_keep_their_place() -> None:
+    place = Place("redis")
+    place.hold("v1", 1, constant_model(1.0))
+    scorer, _ = scorer_with(place)
+    trace = [("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("TraceState", b"a=b")]
+    records = [
+        Record(INPUT, 0, i, b"k", record(record_id=f"r{i}"), [*trace, ("other", b"x")] if i % 3 == 1 else None)
+        for i in range(9)
+    ]
+    stream = MemoryStream({INPUT: records}, [INPUT])
+    run_until(scorer, stream, 9)
+    out = stream.topics[OUTPUT]
+    assert [json.loads(m.value() or b"")["record_id"] for m in out] == [f"r{i}" for i in range(9)]
+    assert [m.headers() for m in out] == [trace if i % 3 == 1 else None for i in range(9)]

@@ -73,10 +73,13 @@ class Broker:
     name = "kafka"
     grace_s = 20.0
 
-    def __init__(self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, port: int = 0, settings: Mapping[str, str] | None = None, cluster_id: str = ""
+    ) -> None:
         self.folder = folder
         self._data = folder / "data"
         self._port = port
+        self._cluster_id = cluster_id or new_cluster_id()
         self._own = dict(settings or {})  # over ours and over what follows from `port`: more listeners, say
         self._java: list[str | Path] = []
 
@@ -119,10 +122,7 @@ class Broker:
         shutil.rmtree(part, ignore_errors=True)
         properties = self.folder / "format.properties"
         self._write_settings(properties, part, port=1, controller_port=2)  # the tool opens no port
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if cluster_id.startswith("-"):  # the tool would take it for an option
-            cluster_id = f"A{cluster_id[1:]}"
-        command = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", properties]
+        command = [*self._java, "kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", properties]
         child = Child(command, port=0, folder=self.folder, log=self.folder / "format.log")
         try:
             child.go()
@@ -145,6 +145,12 @@ class Broker:
         }
         settings |= self._own
         path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
+
+
+def new_cluster_id() -> str:
+    """A cluster's id, which all its nodes are formatted with."""
+    made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return f"A{made[1:]}" if made.startswith("-") else made  # the tool would take it for an option
 
 
 def _property(path: Path, key: str) -> str | None:

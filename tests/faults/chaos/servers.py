@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 from longshore.errors import UnavailableError
-from longshore.local.broker import Broker
+from longshore.local.broker import Broker, new_cluster_id
 from longshore.local.cache_server import CacheServer
-from longshore.local.process import HOST, Child, free_ports
+from longshore.local.process import HOST, Child, Record, free_ports
 from longshore.local.servers import Server, start_together
 from longshore.local.state import State
 
@@ -26,6 +27,11 @@ class Restartable:
         self.server = server
         self._starts = 0
         self._child: Child | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._child is not None
 
     def start(self) -> None:
         """Start it and wait until it answers; the log of the start before is kept."""
@@ -55,22 +61,65 @@ class Restartable:
         os.kill(self._child.record.pid, number)
 
 
+class Controller(Broker):
+    """The controller's node: it holds no records."""
+
+    name = "controller"
+
+    def answers(self, record: Record) -> bool:
+        """Whether it listens."""
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            return probe.connect_ex((HOST, record.port)) == 0
+
+
 class Kafka(Restartable):
-    """The broker: `bootstrap` directly, and a second listener on port `behind_proxy`, advertised as `proxy_port`."""
+    """The broker: `bootstrap` directly, and a second listener on port `behind_proxy`, advertised as `proxy_port`.
+
+    The controller is a process of its own, as in production, and is not killed. One node that is both drops the
+    markers of transactions it was ending when it was killed: it loads their coordinator before it is admitted again,
+    finds the partitions without a leader, and takes them for deleted (Kafka 4.3.1, "Couldn't find leader endpoint").
+    Their readers then wait for ever, whatever any client does.
+    """
 
     def __init__(self, folder: Path, *, behind_proxy: int, proxy_port: int) -> None:
         folder.mkdir(parents=True)
         port, controller = free_ports(2)
         self.bootstrap = f"{HOST}:{port}"
         self.data = folder / "data"
-        settings = {
+        shared = {
             "listener.security.protocol.map": "BROKER:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "listeners": f"BROKER://{HOST}:{port},PROXIED://{HOST}:{behind_proxy},CONTROLLER://{HOST}:{controller}",
-            "advertised.listeners": f"BROKER://{HOST}:{port},PROXIED://{HOST}:{proxy_port}",
             "controller.quorum.voters": f"1@{HOST}:{controller}",
         }
-        super().__init__(Broker(folder, port=port, settings=settings))
+        own = {
+            "process.roles": "controller",
+            "listeners": f"CONTROLLER://{HOST}:{controller}",
+            "advertised.listeners": f"CONTROLLER://{HOST}:{controller}",
+        }
+        brokers = {
+            "process.roles": "broker",
+            "node.id": "2",
+            "listeners": f"BROKER://{HOST}:{port},PROXIED://{HOST}:{behind_proxy}",
+            "advertised.listeners": f"BROKER://{HOST}:{port},PROXIED://{HOST}:{proxy_port}",
+        }
+        beside = folder / "controller"
+        beside.mkdir()
+        cluster = new_cluster_id()
+        self._controller = Restartable(Controller(beside, port=controller, settings=shared | own, cluster_id=cluster))
+        self._controller.server.prepare()
+        super().__init__(Broker(folder, port=port, settings=shared | brokers, cluster_id=cluster))
         self.server.prepare()
+
+    def start(self) -> None:
+        """The controller first, once."""
+        if not self._controller.running:
+            self._controller.start()
+        super().start()
+
+    def end(self) -> None:
+        """Both, for good."""
+        self.stop(kill=True)
+        self._controller.stop(kill=True)
 
 
 class Redis(Restartable):

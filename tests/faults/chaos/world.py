@@ -92,7 +92,7 @@ class World:
         self._stack.callback(self.proxy.close)
         self.kafka = Kafka(self.folder / "kafka", behind_proxy=upstream, proxy_port=self.proxy.port)
         self.redis = Redis(self.folder / "redis")
-        self._stack.callback(self.kafka.stop, kill=True)
+        self._stack.callback(self.kafka.end)
         self._stack.callback(self.redis.stop, kill=True)
         proxied = f"127.0.0.1:{self.proxy.port}"
         self.settings = Settings(
