@@ -133,7 +133,9 @@ class Scorer:
         elif begun is not None:
             self._end(stream, begun)
         if self._due(stream, full):
-            self._commit(stream, wait=False)
+            # Under load the commit goes on beside the next batch. Else what comes meanwhile goes out together after it:
+            # polled before, the first of it would open a transaction that all the rest must wait for.
+            self._commit(stream, wait=not full)
 
     def _begin(self, stream: ExactlyOnceStream, batch: list[Message], active: Active, *, beside: bool) -> Begun:
         """Decode, and have the model predict: on a thread of its own under load, at once when latency counts."""

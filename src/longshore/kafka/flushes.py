@@ -94,8 +94,9 @@ class Flushes:
             return
         consumer, offsets = held
         try:
-            # On the caller's thread: inside a rebalance callback of `Consumer.close` another would wait for ever.
-            consumer.commit(offsets=offsets, asynchronous=False)
+            # On the caller's thread: inside a rebalance callback of `Consumer.close` another would wait for ever. Not
+            # waited for: it is on its way before whatever follows to the same coordinator, leaving the group included.
+            consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
             raise AbortedError(f"offsets were not committed: {error.args[0].str()}") from error
 
