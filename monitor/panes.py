@@ -121,7 +121,7 @@ class PaneCounter:
         for value in values:
             try:
                 pane = self._labels.decode(value or b"").event_time // self._pane_ms
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 continue
             seen[pane] = seen.get(pane, 0) + 1
         return LabelsSeen(partition, sorted(seen.items()))

@@ -175,7 +175,7 @@ def _relayed(values: list[bytes | None]) -> list[PaneMessage]:
             event = msgspec.json.decode(value or b"", type=ModelEvent)
             if event.kind is not ModelEventKind.REFUSED:  # nothing to decide by, and unknown to older deciders
                 relayed.append(ModelMoved(event))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             log.warning("a model event is not readable and is left out", error=str(error))
     return relayed
 

@@ -19,6 +19,9 @@ from longshore.stream import Batch, Message, Single
 CONTEXT = "__connect.errors."
 SOURCE = "longshore.source"
 """`topic/partition/offset`, always ours: a sender's own `__connect.errors.…` headers are kept, so they are no proof."""
+TRUNCATED = "longshore.truncated"
+"""On a dead letter that Kafka would not take whole: how many bytes the record had, of which it holds the first."""
+MAX_DEAD_LETTER_BYTES = 950_000
 STAGE = "VALUE_CONVERTER"
 TRACE_HEADERS = frozenset(("traceparent", "tracestate"))
 """W3C Trace Context: carried from a record to its prediction as they are."""
@@ -71,9 +74,24 @@ class PredictionEncoder:
         return out
 
 
+def headers_of(messages: Sequence[Message]) -> list[list[tuple[str, bytes]] | None]:
+    """Every message's headers; None for those that cannot be read (the client fails at a name that is not UTF-8)."""
+    try:
+        return [message.headers() for message in messages]
+    except (SystemError, UnicodeDecodeError):
+        return [_headers(message) for message in messages]
+
+
+def _headers(message: Message) -> list[tuple[str, bytes]] | None:
+    try:
+        return message.headers()
+    except (SystemError, UnicodeDecodeError):
+        return None
+
+
 def with_traces(topic: str, messages: Sequence[Message], values: list[dict[str, Any]]) -> list[Batch | Single]:
     """Outputs for `values`, one for each message, in order: a batch, cut where a message has trace headers to carry."""
-    headers = [message.headers() for message in messages]
+    headers = headers_of(messages)
     if not any(headers):
         return [Batch(topic, values)] if values else []
     outputs: list[Batch | Single] = []
@@ -92,7 +110,7 @@ def with_traces(topic: str, messages: Sequence[Message], values: list[dict[str, 
 
 def dead_letter(message: Message, reject: Reject, *, topic: str, task: str) -> Single:
     """The original key, value, headers and timestamp, and why and where it failed."""
-    headers = [pair for pair in message.headers() or [] if pair[0] != SOURCE]
+    headers = [pair for pair in _headers(message) or [] if pair[0] not in (SOURCE, TRUNCATED)]
     present = {name for name, _ in headers}
     context = {
         "topic": message.topic(),
@@ -109,4 +127,9 @@ def dead_letter(message: Message, reject: Reject, *, topic: str, task: str) -> S
     headers += [(CONTEXT + name, text.encode()) for name, text in context.items() if CONTEXT + name not in present]
     headers.append((SOURCE, f"{message.topic()}/{message.partition()}/{message.offset()}".encode()))
     kind, at = message.timestamp()
-    return Single(topic, message.key(), message.value(), headers, timestamp_ms=at if kind else None)
+    value = message.value()
+    size = len(message.key() or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
+    if value and size > MAX_DEAD_LETTER_BYTES:
+        headers.append((TRUNCATED, str(len(value)).encode()))
+        value = value[: max(0, len(value) - (size - MAX_DEAD_LETTER_BYTES))]
+    return Single(topic, message.key(), value, headers, timestamp_ms=at if kind else None)

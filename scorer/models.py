@@ -245,7 +245,8 @@ class Models:
     def _refuse(self, candidate: Candidate, refused: RefusedError, wait: _Wait) -> None:
         """Tell it once, and try again later: at once what may only not have come yet, less and less often the rest."""
         late = refused.reason is Reason.MISSING
-        wait.fail(self._round, first=1 if late else 2, most=1 if late else MAX_WAIT)
+        soon = late or refused.reason is Reason.UNCONFIRMED  # one listing, nothing is parsed
+        wait.fail(self._round, first=1 if soon else 2, most=1 if soon else MAX_WAIT)
         # A registry on a network may show a move a moment after Redis: the second look decides.
         unsure = refused.reason is Reason.UNCONFIRMED and wait.failures == 1
         if unsure:

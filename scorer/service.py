@@ -44,6 +44,8 @@ TRANSACTION_BYTES = 32 * 1024 * 1024
 YOUNG_OBJECTS = 100_000
 """A batch makes tens of thousands of short-lived objects, none in a cycle: with Python's default of 700 the collector
 takes a quarter of the scorer's time to find that out."""
+FREE_ABORTS, MAX_ABORT_WAIT_S = 5, 5.0
+"""In a row: then something refuses the records themselves, and an operator is needed."""
 SWITCH_S = 0.001
 """How long the model's thread waits for the interpreter when it has an answer: with Python's default of 5 ms the loop
 waits for it in turn, and scores a tenth less."""
@@ -86,6 +88,7 @@ class Scorer:
         self._ahead: Begun | None = None
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._joined = False
+        self._aborts = 0
 
     def serve(self, stream: ExactlyOnceStream, runtime: Runtime) -> None:
         """The loop. Before the first model is there nothing is read, so nothing can be lost."""
@@ -101,6 +104,9 @@ class Scorer:
             except AbortedError as error:
                 log.warning("records will be scored again", error=str(error))
                 self.drop()
+                self._aborts += 1
+                if self._aborts > FREE_ABORTS:  # the same again and again: not as fast as the machine can
+                    runtime.stop.wait(min(MAX_ABORT_WAIT_S, 0.01 * 2**self._aborts))
         self.finish(stream)
 
     def finish(self, stream: ExactlyOnceStream) -> None:
@@ -190,8 +196,12 @@ class Scorer:
         if self._ahead is not None:
             upto = self._ahead.before
         if pending is not None or wait:
-            then = functools.partial(_committed, pending) if pending else None
+            then = functools.partial(self._committed, pending) if pending else None
             stream.commit(wait=wait, then=then, upto=upto)
+
+    def _committed(self, pending: Pending) -> None:
+        self._aborts = 0
+        _count(pending)
 
 
 def _predict(decoded: Decoded, active: Active) -> Floats:
@@ -199,7 +209,7 @@ def _predict(decoded: Decoded, active: Active) -> Floats:
         return predictions(decoded, active.model)
 
 
-def _committed(pending: Pending) -> None:
+def _count(pending: Pending) -> None:
     telemetry.RECORDS_SCORED.labels(pending.active.version).inc(pending.predictions)
     for reason in pending.reasons:
         telemetry.DEAD_LETTERS.labels(reason).inc()

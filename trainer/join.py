@@ -67,7 +67,7 @@ class Join:
         for value in values:
             try:
                 records.append(bytes(_predictions.decode(value or b"").record))
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 self.counts.undecodable += 1
         decoded = self._codec.decode(records)
         self.counts.undecodable += len(decoded.rejects)
@@ -81,7 +81,7 @@ class Join:
         for value in values:
             try:
                 label = _labels.decode(value or b"")
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 self.counts.undecodable += 1
                 continue
             if not math.isfinite(label.label):

@@ -141,6 +141,10 @@ class Trainer:
         self, version: str, manifest: dict[str, Any], champion: AliasRecord | None, rows: LabelledRows
     ) -> Verdict:
         try:
+            self._require_trust(version)
+        except SignatureError as error:
+            return Verdict(False, f"{version} would be refused where it is served: {error.what}", len(rows))
+        try:
             champions = None if champion is None else self._champion_predict(champion.version, rows)
         except SignatureError as error:
             # Without a comparison nothing goes live by itself: it could be the worse one.
@@ -159,6 +163,15 @@ class Trainer:
     def _predict(self, version: str, rows: LabelledRows) -> Floats:
         return ServedModel.load(self.registry.read(version, MODEL_FILE)).predict(rows.columns)
 
+    def _require_trust(self, version: str) -> None:
+        """SignatureError where a version may not be loaded: a resumed run's, too, was not made by this process."""
+        if self.trusted is None or not (keys := self.trusted()).enforced:
+            return
+        manifest = self.registry.manifest(version)
+        if manifest["version"] != version:
+            raise SignatureError("bad_signature", f"{version} holds the manifest of {manifest['version']}")
+        keys.verify(manifest, self.registry.notes.signatures(version))
+
     def _champion_predict(self, version: str, rows: LabelledRows) -> Floats | None:
         """None where the champion was made for another schema and cannot serve these rows.
 
@@ -166,8 +179,7 @@ class Trainer:
             SignatureError: it may not be loaded.
 
         """
-        if self.trusted is not None and (keys := self.trusted()).enforced:
-            keys.verify(self.registry.manifest(version), self.registry.notes.signatures(version))
+        self._require_trust(version)
         try:
             return self._predict(version, rows)
         except FormatError as error:

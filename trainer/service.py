@@ -82,7 +82,7 @@ class Follower:
         for message in messages:
             try:
                 request = msgspec.json.decode(message.value() or b"", type=RetrainRequest)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 log.error("not a retraining request, passed over", offset=message.offset(), error=str(error))
                 continue
             self._queue.append(request)

@@ -73,11 +73,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     _head_bytes = 0
     _in_head = True
+    _ended_one = False
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before the end of the headers."""
+        self._ended_one = False
         super().data_received(data)
-        if self._in_head:
+        # What came with the end of a request belongs to it, whatever of a next one's head is behind it.
+        if self._in_head and not self._ended_one:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The request's headers are too large.")
@@ -90,5 +93,5 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The next request on this connection begins with a head of its own."""
         super().on_message_complete()
-        self._in_head = True
+        self._in_head = self._ended_one = True
         self._head_bytes = 0

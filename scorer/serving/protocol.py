@@ -90,8 +90,11 @@ def parse(body: bytes, json_length: str | None, schema: Schema, max_rows: int) -
 def _split(body: bytes, json_length: str | None) -> tuple[bytes, memoryview]:
     if json_length is None:
         return body, memoryview(b"")
-    if not (json_length.isascii() and json_length.isdigit() and int(json_length) <= len(body)):
-        raise RefusedError(400, f"Inference-Header-Content-Length is {json_length!r}, the body has {len(body)} bytes")
+    digits = json_length.isascii() and json_length.isdigit() and len(json_length) <= 10
+    if not (digits and int(json_length) <= len(body)):
+        raise RefusedError(
+            400, f"Inference-Header-Content-Length is {json_length[:20]!r}, the body has {len(body)} bytes"
+        )
     return body[: int(json_length)], memoryview(body)[int(json_length) :]
 
 

@@ -126,5 +126,5 @@ def _texts(data: memoryview, count: int) -> Values:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = f"a {type(value).__name__}" if isinstance(value, list | dict) else repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

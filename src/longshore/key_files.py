@@ -67,9 +67,18 @@ def create(folder: Path, *, replace: bool = False) -> Signer:
             _write_public(folder, made)
             _write(private, made.to_pem(), 0o600, Path.replace)
         elif not private.exists():
-            _write(private, Signer.generate().to_pem(), 0o600, _link)
+            made = Signer.generate()
+            _write_public(folder, made)
+            _write(private, made.to_pem(), 0o600, _link)
+            if _read_private(private).key_id != made.key_id:  # another process was first
+                (folder / f"{made.key_id}.pub").unlink()
         found = _read_private(private)
-        _write_public(folder, found)
+        if not (folder / f"{found.key_id}.pub").exists():
+            # Somebody ended the trust in it: writing it again would undo that behind their back.
+            raise ConfigurationError(
+                f"{private} is a key that is not trusted any more: {found.key_id}.pub is gone",
+                mend="make a new one with `longshore model keygen --rotate`",
+            )
     except OSError as error:
         raise ConfigurationError(
             f"key folder {folder}: {error.strerror}",
@@ -98,8 +107,8 @@ def read_trusted(settings: Settings) -> Keyring:
             f"trusted keys {error.filename or place}: {error.strerror}",
             mend="name a .pub file or a folder of them with LONGSHORE_SIGNING__TRUSTED",
         ) from error
-    # A place that was named is meant: empty, it trusts nobody, and not everybody.
-    return Keyring.of(keys, require=signing.require or signing.trusted is not None)
+    # A place that is there is meant: empty, it trusts nobody, and not everybody.
+    return Keyring.of(keys, require=signing.require or signing.trusted is not None or place.is_dir())
 
 
 class Trust:

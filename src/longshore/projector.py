@@ -110,7 +110,11 @@ class Projector:
     def follow(self, stop: threading.Event) -> None:
         """Tick every `INTERVAL_S` until `stop`: the body of a service's housekeeping thread."""
         while not stop.is_set():
-            self.tick()
+            try:
+                self.tick()
+            except Exception:
+                # A bug, or a stranger's bytes nobody thought of: the next tick is worth a try, a dead thread none.
+                log.exception("projection failed")
             stop.wait(INTERVAL_S)
 
     def _attempt(self, place: str, copy: Callable[[], None]) -> None:

@@ -60,7 +60,7 @@ class ActivePointer(msgspec.Struct, frozen=True, kw_only=True):
     `recent` and `recent_manifests`: blobs kept besides the active ones, newest first.
     """
 
-    version: Annotated[str, msgspec.Meta(min_length=1)]
+    version: Annotated[str, msgspec.Meta(pattern=r"^v[1-9][0-9]{0,17}\Z")]
     sha256: Sha256
     generation: Annotated[int, msgspec.Meta(ge=1)]
     model: str = ""
@@ -191,7 +191,7 @@ class ModelCache:
         held = self._get(POINTER) or b""
         try:
             return held, msgspec.json.decode(held, type=ActivePointer) if held else None
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return held, None
 
     def _store_blob(self, sha256: str, blob: bytes) -> None:

@@ -14,6 +14,7 @@ from tests.memory_stream import Record
 from tests.waiting import eventually
 
 from longshore.config import KafkaSettings, Settings
+from longshore.errors import AbortedError
 from longshore.kafka import member, transactions
 from longshore.kafka.exactly_once import ExactlyOnce
 
@@ -45,6 +46,7 @@ class Client:
         self.hooks: dict[str, Any] = {}
         self.assigned: dict[int, int] = {}
         self.unstable: set[int] = set()
+        self.watermarks = (0, 0)
 
     def subscribe(self, _topics: list[str], **hooks: Any) -> None:
         self.hooks = hooks
@@ -65,9 +67,11 @@ class Client:
     def seek(self, partition: TopicPartition) -> None:
         self.sought.append((partition.partition, partition.offset))
 
-    def get_watermark_offsets(self, _partition: TopicPartition, cached: bool) -> tuple[int, int]:
-        del cached
-        return 0, 0
+    def get_watermark_offsets(
+        self, _partition: TopicPartition, timeout: float = 0, cached: bool = False
+    ) -> tuple[int, int]:
+        del timeout, cached
+        return self.watermarks
 
 
 class Producer:
@@ -133,7 +137,7 @@ def test_a_partition_that_went_and_came_back_is_read_from_its_committed_offset(s
 
 def test_a_rewind_inside_a_rebalance_drops_what_came_before_it(stream: ExactlyOnce) -> None:
     """The hook's commit was aborted: what that poll holds lies beyond the batch that must be read again."""
-    stream._hooks["revoked"] = lambda _: stream._rewind()
+    stream._hooks["on_revoked"] = lambda _: stream._rewind()
     found = polled(stream, lambda _: [message(0, 8)], after("on_revoke", 1, then=[message(0, 9)]))
     assert found == []
     assert client(stream).sought[-1] == (0, 5)
@@ -179,10 +183,44 @@ def test_a_partition_taken_away_while_it_waited_is_forgotten(stream: ExactlyOnce
     assert (2, OFFSET_BEGINNING) not in kafka.sought
 
 
-def test_records_deleted_before_they_were_read_are_said_and_the_rest_is_read(stream: ExactlyOnce) -> None:
+@pytest.mark.parametrize(("watermarks", "start"), [((7, 20), 7), ((0, 3), 3)], ids=["deleted", "lost"])
+def test_an_offset_out_of_range_goes_on_at_the_nearest_record(
+    stream: ExactlyOnce, watermarks: tuple[int, int], start: int
+) -> None:
+    """Never at the first record where the log's end came back: all of it would be scored again."""
+
     class Deleted(Message):
         def error(self) -> Any:
             return KafkaError(KafkaError._AUTO_OFFSET_RESET)
 
+    client(stream).watermarks = watermarks
     assert polled(stream, lambda _: [Deleted("in", 0, 5, None, None)]) == []
-    assert client(stream).sought == [(0, OFFSET_BEGINNING)]
+    assert client(stream).sought == [(0, start)]
+
+
+def test_what_comes_after_something_was_undone_is_read_again_not_dropped(stream: ExactlyOnce) -> None:
+    """A revocation with uncommitted records, a new assignment and the first record in one call of the client."""
+    assert polled(stream, lambda _: [message(0, 5)]) == [(0, 5)]
+
+    def rebalance(kafka: Client) -> list[Any]:
+        kafka.rebalance("on_revoke", 0, 1)
+        kafka.rebalance("on_assign", 0, 1)
+        return [message(0, 5)]
+
+    client(stream).script = [rebalance, lambda _: [message(0, 6)]]
+    with pytest.raises(AbortedError):
+        stream.poll(100, 0.1)
+    assert set(client(stream).sought[-2:]) == {(0, 5), (1, OFFSET_BEGINNING)}
+    assert polled(stream, lambda _: [message(0, 5)]) == [(0, 5)]
+
+
+def test_a_search_from_before_a_partition_went_tells_nothing_about_it_now(stream: ExactlyOnce) -> None:
+    """Meanwhile another member may have gone on from there."""
+    kafka = client(stream)
+    kafka.unstable = {2}
+    kafka.rebalance("on_assign", 2)
+    polled(stream)
+    assert stream._starts._search is not None
+    kafka.rebalance("on_revoke", 2)
+    kafka.rebalance("on_assign", 2)
+    assert stream._starts._search is None

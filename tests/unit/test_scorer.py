@@ -337,6 +337,15 @@ def test_a_rebalance_with_a_batch_at_the_model_commits_that_batch_too() -> None:
     assert ids == [f"r{i}" for i in range(60)]
 
 
+def test_a_dead_letter_too_large_for_kafka_holds_its_beginning_and_says_so() -> None:
+    message = Record("in", 0, 7, b"k" * 1_000, b"v" * 3_000_000, [("trace", b"x")])
+    letter = dead_letter(message, Reject(0, Reason.TOO_LARGE, "too large"), topic="in.dlq", task="s-1")
+    headers = dict(letter.headers or [])
+    assert headers["longshore.truncated"] == b"3000000"
+    assert 900_000 < len(letter.value or b"") < 950_000
+    assert sum(len(n) + len(v) for n, v in headers.items()) + len(letter.value or b"") + 1_000 < 951_000
+
+
 def test_trace_headers_go_along_and_keep_their_place() -> None:
     place = Place("redis")
     place.hold("v1", 1, constant_model(1.0))

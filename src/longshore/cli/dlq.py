@@ -137,12 +137,12 @@ def replay_letters(ctx: click.Context, /, *, output: str, **given: Any) -> None:
     if chosen.empty and not starts and not given["everything"]:
         raise click.UsageError("say which dead letters: give a filter, or --all")
     patch = None if given["patch"] is None else Patch(_patch_text(given["patch"]))
+    # In this order: a letter that comes in between is left to the next replay, not taken for one without a record.
+    found = read_letters(app.settings, app.topics, since_ms=chosen.since_ms, from_offsets=starts)
     planner = Planner(end_offsets(app.settings, app.topics.records), given["max_attempts"], patch)
     view = ReplayView(as_json=output == "json", dry_run=given["dry_run"])
     with shown("dead letters read", None, "records") as advance:
-        letters = _counted(
-            read_letters(app.settings, app.topics, since_ms=chosen.since_ms, from_offsets=starts), advance
-        )
+        letters = _counted(found, advance)
         run = partial(replay, letters, chosen, limit=given["limit"], batch_records=given["batch"])
         if given["dry_run"]:
             journal = read_journal(app.settings, app.topics)

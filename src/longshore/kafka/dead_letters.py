@@ -29,8 +29,8 @@ def read_letters(
     if since_ms is not None:
         found = offsets_since(settings, topics.dead_letters, max(0, since_ms))
         starts = {number: max(at, found[number]) for number, at in starts.items()}
-    for batch in read_all(settings, topics.dead_letters, from_offsets=starts, to_offsets=ends):
-        yield [DeadLetter.of(message, topics.records) for message in batch]
+    batches = read_all(settings, topics.dead_letters, from_offsets=starts, to_offsets=ends)
+    return ([DeadLetter.of(message, topics.records) for message in batch] for batch in batches)
 
 
 def read_one(settings: Settings, topics: Topics, partition: int, offset: int) -> DeadLetter:

@@ -45,7 +45,8 @@ class Flushes:
             "delivery.report.only.error": True,
             "on_delivery": self._delivered,
         }
-        self._producer = Producer(client_config(settings) | PRODUCER_DEFAULTS | ours | users_own(settings))
+        self._config = client_config(settings) | PRODUCER_DEFAULTS | ours | users_own(settings)
+        self._producer = Producer(self._config)
 
     def send(self, outputs: Sequence[Batch | Single]) -> None:
         """Send outputs; they are visible as soon as they arrive."""
@@ -54,6 +55,7 @@ class Flushes:
             for output in outputs:
                 enqueue(self._producer, output, self._timeout_s)
         except (LongshoreError, KafkaException) as error:
+            self._renew()
             raise AbortedError(f"outputs were not taken: {error}") from error
 
     def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
@@ -80,6 +82,7 @@ class Flushes:
             self._finish(flight.result())
         except AbortedError:
             telemetry.TRANSACTIONS.labels(self._service, "aborted").inc()
+            self._renew()
             raise
         telemetry.TRANSACTIONS.labels(self._service, "committed").inc()
         telemetry.TRANSACTION_SECONDS.labels(self._service).observe(time.perf_counter() - self._began)
@@ -112,6 +115,11 @@ class Flushes:
         """Wait for the commit under way and let go."""
         self.abandon("the stream is closed")
         self._watched.retire()
+
+    def _renew(self) -> None:
+        """Another producer: after a fatal error this one refuses everything, and what it holds is sent again anyway."""
+        self._producer.purge()
+        self._producer = Producer(self._config)
 
     def _delivered(self, error: KafkaError | None, _message: Any) -> None:
         if error is not None:

@@ -6,11 +6,12 @@ outlet's work: `longshore.kafka.transactions` or `longshore.kafka.flushes`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from longshore import telemetry
 from longshore.config import Settings
@@ -19,7 +20,7 @@ from longshore.kafka.client import translate
 from longshore.kafka.consuming import is_incremental, member_config
 from longshore.kafka.lag import LagReport, lags
 from longshore.kafka.outlet import Hooks, Outlet
-from longshore.kafka.starts import Starts
+from longshore.kafka.starts import SEARCH_S, Starts
 from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single
 
 log = structlog.get_logger()
@@ -29,18 +30,10 @@ class GroupMember:
     """Implements `longshore.stream.ExactlyOnceStream` on a real broker, as exactly as its outlet is; for one thread."""
 
     def __init__(
-        self,
-        settings: Settings,
-        outlet: Outlet,
-        *,
-        group: str,
-        topics: list[str],
-        **hooks: Unpack[Hooks],
+        self, settings: Settings, outlet: Outlet, *, group: str, topics: list[str], **hooks: Unpack[Hooks]
     ) -> None:
         self._group = group
-        self._hooks: Mapping[str, PartitionsHook | None] = {
-            "assigned": hooks.get("on_assigned"), "revoked": hooks.get("on_revoked"), "lost": hooks.get("on_lost")
-        }  # fmt: skip
+        self._hooks: Mapping[str, Any] = hooks
         self._service = group.removeprefix(settings.topic_prefix)
         self._outlet = outlet
         self._assigned: Partitions = set()
@@ -138,13 +131,13 @@ class GroupMember:
                 events = [event for event in events if (event.topic(), event.partition()) not in self._moved] + more
         except KafkaException as error:
             raise translate(error, f"reading as group {self._group}") from error
+        if self._rewound:
+            # Something was undone meanwhile: what was fetched lies beyond the records to be read again.
+            self._rewind()
+            events = []
         if (pending := self._hook_error or self._forgotten) is not None:
             self._hook_error = self._forgotten = None
             raise pending
-        if self._rewound:
-            # A hook's commit was aborted meanwhile: what was fetched lies beyond the records to be read again.
-            self._rewind()
-            return []
         return events
 
     def _tolerate(self, error: KafkaError) -> None:
@@ -226,12 +219,21 @@ class GroupMember:
             self._waiting.discard(place)
 
     def _begin_anew(self, place: tuple[str, int]) -> None:
-        log.error("records were deleted before they were read: going on at the first that is left", partition=place)
+        """The offset to go on from is not there: records were deleted before it, or lost with a broker behind it."""
+        if place not in self._assigned:
+            return
         self._waiting.add(place)
-        self._go_on({place: OFFSET_BEGINNING})
+        at = self._positions.get(place) or self._starts.find({place}).get(place, 0)
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=SEARCH_S, cached=False)
+        except KafkaException:
+            return  # the search goes on, and so does this
+        log.error("offset out of range", partition=place, offset=at, first=low, end=high)
+        self._go_on({place: low if at < low else high})
 
     def _assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         gained = {(p.topic, p.partition) for p in partitions}
+        self._starts.drop()
         found = self._starts.find(gained)
         starts = [TopicPartition(*place, found.get(place, OFFSET_END)) for place in gained]
         if self._incremental:
@@ -250,6 +252,7 @@ class GroupMember:
 
     def _give_up(self, kind: str, partitions: list[TopicPartition]) -> None:
         gone = {(p.topic, p.partition) for p in partitions}
+        self._starts.drop()
         self._leaving = gone
         if kind == "lost":
             self._forget("partitions were lost")
@@ -266,6 +269,8 @@ class GroupMember:
 
     def _forget(self, reason: str) -> None:
         """Undo what is not committed: a part of it can no longer be, and a transaction is one."""
+        with contextlib.suppress(AbortedError):
+            self._settle()
         if not self._uncommitted and self._outlet.settled() and not self._outlet.is_open():
             return
         try:
@@ -282,7 +287,7 @@ class GroupMember:
         self._moved |= partitions
         telemetry.REBALANCES.labels(self._service, kind).inc()
         log.info("partitions " + kind, group=self._group, partitions=sorted(f"{t}[{n}]" for t, n in partitions))
-        hook = self._hooks[kind]
+        hook: PartitionsHook | None = self._hooks.get(f"on_{kind}")
         if hook is None:
             return
         try:

@@ -69,7 +69,7 @@ class ModelEventLog:
             for message in batch:
                 try:
                     found.append(msgspec.json.decode(message.value() or b"", type=ModelEvent))
-                except (msgspec.MsgspecError, UnicodeDecodeError):
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                     log.debug("not a model event", topic=self._topic, offset=message.offset())
         return found
 

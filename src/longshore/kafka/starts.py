@@ -54,6 +54,10 @@ class Starts:
             wait([self._search], timeout=2 * SEARCH_S)
             self._search = None
 
+    def drop(self) -> None:
+        """Pass over a search under way: partitions come and go, and what it finds may be from before they went."""
+        self._search = None
+
     def close(self) -> None:
         """No search may be under way when the consumer is closed."""
         self.forget()

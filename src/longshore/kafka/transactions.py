@@ -28,7 +28,7 @@ from longshore.stream import Batch, Single
 
 log = structlog.get_logger()
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 45.0
 """For `init_transactions`: longer than a broker's restart, shorter than `max.poll.interval.ms`."""
 OFFSETS_TIMEOUT_S = 2.5
 """For `send_offsets_to_transaction`: one round trip, and the call that hangs whenever its connection is cut."""
@@ -92,10 +92,10 @@ class Transactions:
     def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
         """Begin to end the transaction with the consumer's offsets; `settle` tells how it went."""
         self._open()
-        self._move(Event.COMMIT)
         producer, timeout_s = self._producer, self._call_timeout_s
         # Here, not on the other thread: inside a rebalance callback of `Consumer.close` it would wait for ever.
         metadata = consumer.consumer_group_metadata()
+        self._move(Event.COMMIT)
 
         def send_offsets() -> None:
             _retried(lambda left: producer.send_offsets_to_transaction(offsets, metadata, left), OFFSETS_TIMEOUT_S)

@@ -151,7 +151,7 @@ def decode(data: bytes, form: type[T], where: str) -> T:
                 f"{where} has format {found}, this program reads up to {FORMAT}", mend="update longshore here"
             )
         return msgspec.convert(raw, form)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(
             f"{where} is damaged ({error})", mend="restore the file from a copy of the registry"
         ) from error

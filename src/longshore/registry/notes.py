@@ -31,17 +31,18 @@ class Notes:
         """Note that a version did not pass its gate, once for each trigger."""
         # `+` is in no trigger id: it stands for none.
         name = check_name(record.trigger_id, "trigger id") if record.trigger_id else "+"
-        self._note(f"{REJECTIONS}/{record.version}/{name}.json", record)
+        self._note(f"{REJECTIONS}/{check_name(record.version, 'version')}/{name}.json", record)
 
     def refuse(self, record: RefusalRecord) -> None:
         """Note that a scorer refused a version, once for each generation and instance."""
         name = check_name(f"{record.generation}-{record.instance}", "instance")
-        self._note(f"{REFUSALS}/{record.version}/{name}.json", record)
+        self._note(f"{REFUSALS}/{check_name(record.version, 'version')}/{name}.json", record)
 
     def sign(self, version: str, manifest: Mapping[str, Any], signer: Signer) -> bool:
         """Put a signature of its manifest beside a version; False where that key has signed it already."""
         record = msgspec.convert({"version": version, **signer.sign(manifest)}, DetachedSignature)
-        return self._note(f"{SIGNATURES}/{record.version}/{check_name(record.key_id, 'key id')}.json", record)
+        place = f"{SIGNATURES}/{check_name(record.version, 'version')}"
+        return self._note(f"{place}/{check_name(record.key_id, 'key id')}.json", record)
 
     def rejections(self) -> list[Rejection]:
         """Every rejection."""

@@ -48,7 +48,7 @@ def prediction_of(source: Source) -> Looker:
     def look(message: Message) -> Look:
         try:
             found = _predicted.decode(message.value() or b"").source
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return Look.GO_ON
         if (found.topic, found.partition) != (source.topic, source.partition) or found.offset < source.offset:
             return Look.GO_ON
@@ -113,7 +113,7 @@ def _with_id(record_id: str, *, strict: bool) -> Looker:
         value = message.value() or b""
         try:
             found = _identified.decode(value).record_id == record_id
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             found = not strict and any(form in value for form in quoted)
         return Look.FOUND if found else Look.GO_ON
 
