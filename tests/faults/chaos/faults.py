@@ -161,6 +161,7 @@ def broker_killed(world: World, fault: Fault) -> None:
     if fault.dice < DOUBLE:
         world.scorers.kill(_victim(world, fault))
     _moment.wait(fault.length_s)
+    world.until(world.kafka.is_fenced, "the controller knows that the broker is gone", CLEAN_END_S)
     world.kafka.start()
     world.note("the broker answers again")
     world.recovered(fault.kind, flowing, clock)

@@ -76,10 +76,12 @@ class Controller(Broker):
 class Kafka(Restartable):
     """The broker: `bootstrap` directly, and a second listener on port `behind_proxy`, advertised as `proxy_port`.
 
-    The controller is a process of its own, as in production, and is not killed. One node that is both drops the
-    markers of transactions it was ending when it was killed: it loads their coordinator before it is admitted again,
-    finds the partitions without a leader, and takes them for deleted (Kafka 4.3.1, "Couldn't find leader endpoint").
-    Their readers then wait for ever, whatever any client does.
+    The controller is a process of its own, as in production, and is not killed; and a killed broker comes back only
+    once the controller has noticed. Else the broker, the only one with its partitions, loads their coordinator with the
+    cluster's picture from before its death, is fenced a moment later, finds them without a leader, takes them for
+    deleted, and drops the markers of the transactions it was ending (Kafka 4.3.1, "Couldn't find leader endpoint").
+    Their readers then wait for ever, or the producer's next marker commits what was aborted: no client can mend that.
+    Where partitions have a second replica there is always a leader.
     """
 
     def __init__(self, folder: Path, *, behind_proxy: int, proxy_port: int) -> None:
@@ -90,6 +92,8 @@ class Kafka(Restartable):
         shared = {
             "listener.security.protocol.map": "BROKER:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.quorum.voters": f"1@{HOST}:{controller}",
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
         }
         own = {
             "process.roles": "controller",
@@ -107,6 +111,7 @@ class Kafka(Restartable):
         cluster = new_cluster_id()
         self._controller = Restartable(Controller(beside, port=controller, settings=shared | own, cluster_id=cluster))
         self._controller.server.prepare()
+        self._fencings = 0
         super().__init__(Broker(folder, port=port, settings=shared | brokers, cluster_id=cluster))
         self.server.prepare()
 
@@ -115,6 +120,19 @@ class Kafka(Restartable):
         if not self._controller.running:
             self._controller.start()
         super().start()
+
+    def stop(self, *, kill: bool) -> None:
+        """The broker alone."""
+        self._fencings = self._count_fencings()
+        super().stop(kill=kill)
+
+    def is_fenced(self) -> bool:
+        """Whether the controller has noticed the last stop."""
+        return self._count_fencings() > self._fencings
+
+    def _count_fencings(self) -> int:
+        log = self._controller.server.folder / "controller.log"
+        return log.read_text(errors="replace").count("handleBrokerFenced") if log.exists() else 0
 
     def end(self) -> None:
         """Both, for good."""
