@@ -20,6 +20,9 @@ REPLAY_OF, REPLAY_ROOT, REPLAY_ATTEMPT = "replay-of", "replay-root", "replay-att
 SOURCE = "longshore.source"
 """The scorer's own: it replaces a sender's, so it is to be relied on where the context headers are not."""
 
+TRUNCATED = "longshore.truncated"
+"""On a dead letter whose record was too large to be kept whole: how many bytes it had."""
+
 UNKNOWN = "Unknown"
 
 Headers = list[tuple[str, bytes]]
@@ -96,7 +99,7 @@ class DeadLetter:
             headers=headers,
             timestamp_ms=at if kind else None,
             origin=origin,
-            problem=problem or broken_chain,
+            problem=problem or broken_chain or _cut(headers),
             reason=_context(headers, "exception.class.name").rpartition(".")[2] or UNKNOWN,
             message=_context(headers, "exception.message"),
             attempt=attempt,
@@ -140,6 +143,11 @@ def _origin(headers: Headers, records_topic: str) -> tuple[Coordinates | None, s
     if origin.topic != records_topic:
         return origin, f"it comes from the topic {origin.topic}, not from {records_topic}"
     return origin, ""
+
+
+def _cut(headers: Headers) -> str:
+    whole = _values(headers, TRUNCATED)
+    return f"it holds only the first of its record's {readable(whole[-1])} bytes" if whole else ""
 
 
 def _ours(text: str, records_topic: str) -> tuple[Coordinates | None, str]:
