@@ -18,6 +18,7 @@ from longshore.monitor.binning import bin_numbers, bin_texts, fixed_sums
 from longshore.monitor.messages import Counted, LabelsSeen, PaneDelta, pack
 from longshore.monitor.models import PREDICTION, Profiles, Watched
 from longshore.profile import Floats, Ints
+from longshore.records import UNREADABLE
 from longshore.schema import Kind, Schema
 
 FUTURE_MS = 3_600_000
@@ -121,7 +122,7 @@ class PaneCounter:
         for value in values:
             try:
                 pane = self._labels.decode(value or b"").event_time // self._pane_ms
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 continue
             seen[pane] = seen.get(pane, 0) + 1
         return LabelsSeen(partition, sorted(seen.items()))
@@ -129,7 +130,7 @@ class PaneCounter:
     def _decode(self, value: bytes | None) -> Scored | None:
         try:
             return self._decoder.decode(value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
 
     def _on_time(self, tally: Tally, rows: list[Scored]) -> list[Scored]:

@@ -21,7 +21,7 @@ from longshore.monitor.idle import IdleJudge
 from longshore.monitor.messages import Counted, Idle, ModelMoved, PaneMessage, decode, encode
 from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter, Tally
-from longshore.records import ModelEvent, ModelEventKind
+from longshore.records import UNREADABLE, ModelEvent, ModelEventKind
 from longshore.schema import Schema
 from longshore.stream import Batch, ExactlyOnceStream, Message, Partitions
 from longshore.topics import Topics
@@ -175,7 +175,7 @@ def _relayed(values: list[bytes | None]) -> list[PaneMessage]:
             event = msgspec.json.decode(value or b"", type=ModelEvent)
             if event.kind is not ModelEventKind.REFUSED:  # nothing to decide by, and unknown to older deciders
                 relayed.append(ModelMoved(event))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             log.warning("a model event is not readable and is left out", error=str(error))
     return relayed
 

@@ -12,15 +12,10 @@ import msgspec
 
 from longshore.codec import Decoded, Reject
 from longshore.columns import Floats
-from longshore.records import Route, Source
+from longshore.records import CONTEXT, SOURCE, TRUNCATED, Route, Source
 from longshore.schema import Schema
 from longshore.stream import Batch, Message, Single
 
-CONTEXT = "__connect.errors."
-SOURCE = "longshore.source"
-"""`topic/partition/offset`, always ours: a sender's own `__connect.errors.…` headers are kept, so they are no proof."""
-TRUNCATED = "longshore.truncated"
-"""On a dead letter that Kafka would not take whole: how many bytes the record had, of which it holds the first."""
 MAX_DEAD_LETTER_BYTES = 950_000
 STAGE = "VALUE_CONVERTER"
 TRACE_HEADERS = frozenset(("traceparent", "tracestate"))

@@ -44,8 +44,8 @@ TRANSACTION_BYTES = 32 * 1024 * 1024
 YOUNG_OBJECTS = 100_000
 """A batch makes tens of thousands of short-lived objects, none in a cycle: with Python's default of 700 the collector
 takes a quarter of the scorer's time to find that out."""
-FREE_ABORTS, MAX_ABORT_WAIT_S = 5, 5.0
-"""In a row: then something refuses the records themselves, and an operator is needed."""
+FREE_ABORTS, ABORT_WAIT_S = 5, 2.0
+"""After so many in a row something refuses the records themselves, and an operator is needed: no haste."""
 SWITCH_S = 0.001
 """How long the model's thread waits for the interpreter when it has an answer: with Python's default of 5 ms the loop
 waits for it in turn, and scores a tenth less."""
@@ -105,8 +105,8 @@ class Scorer:
                 log.warning("records will be scored again", error=str(error))
                 self.drop()
                 self._aborts += 1
-                if self._aborts > FREE_ABORTS:  # the same again and again: not as fast as the machine can
-                    runtime.stop.wait(min(MAX_ABORT_WAIT_S, 0.01 * 2**self._aborts))
+                if self._aborts > FREE_ABORTS:
+                    runtime.stop.wait(ABORT_WAIT_S)
         self.finish(stream)
 
     def finish(self, stream: ExactlyOnceStream) -> None:

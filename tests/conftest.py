@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from pydantic import SecretStr
+from tests.services import settings_for
 
 from longshore.config import Settings
 from longshore.local.stack import Endpoints, LocalStack
@@ -48,10 +48,4 @@ def prefix() -> str:
 @pytest.fixture
 def settings(stack: Endpoints, prefix: str, tmp_path: Path) -> Settings:
     """Settings for the embedded servers, with a registry and a home of the test's own."""
-    return Settings(
-        bootstrap_servers=stack.bootstrap_servers,
-        redis_url=SecretStr(stack.redis_url),
-        topic_prefix=prefix,
-        home=tmp_path,
-        registry_url=str(tmp_path / "registry"),
-    )
+    return settings_for(stack, prefix, tmp_path)

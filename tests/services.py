@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis
+from pydantic import SecretStr
 from tests.waiting import eventually
 
 from longshore.config import Settings
@@ -76,6 +77,18 @@ class Services:
             if process.poll() is None:
                 process.kill()
             process.wait()
+
+
+def settings_for(stack: Endpoints, prefix: str, folder: Path, **more: Any) -> Settings:
+    """Settings for the embedded servers, with a registry and a home of their own in `folder`."""
+    return Settings(
+        bootstrap_servers=stack.bootstrap_servers,
+        redis_url=SecretStr(stack.redis_url),
+        topic_prefix=prefix,
+        home=folder,
+        registry_url=str(folder / "registry"),
+        **more,
+    )
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import numpy as np
 
 from longshore.codec import Codec
 from longshore.columns import Columns
+from longshore.records import UNREADABLE
 from longshore.schema import Schema
 from longshore.trainer.rows import LabelledRows
 
@@ -67,7 +68,7 @@ class Join:
         for value in values:
             try:
                 records.append(bytes(_predictions.decode(value or b"").record))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 self.counts.undecodable += 1
         decoded = self._codec.decode(records)
         self.counts.undecodable += len(decoded.rejects)
@@ -81,7 +82,7 @@ class Join:
         for value in values:
             try:
                 label = _labels.decode(value or b"")
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 self.counts.undecodable += 1
                 continue
             if not math.isfinite(label.label):

@@ -20,7 +20,7 @@ import structlog
 from longshore import telemetry
 from longshore.config import Settings
 from longshore.errors import AbortedError, ConflictError, DataError, LongshoreError
-from longshore.records import RetrainRequest
+from longshore.records import UNREADABLE, RetrainRequest
 from longshore.registry import Claim, Registry
 from longshore.service import Runtime
 from longshore.stream import ExactlyOnceStream, Message, Partitions
@@ -82,7 +82,7 @@ class Follower:
         for message in messages:
             try:
                 request = msgspec.json.decode(message.value() or b"", type=RetrainRequest)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 log.error("not a retraining request, passed over", offset=message.offset(), error=str(error))
                 continue
             self._queue.append(request)

@@ -15,6 +15,7 @@ import numpy as np
 
 from longshore.columns import Floats
 from longshore.errors import LongshoreError
+from longshore.records import UNREADABLE
 from longshore.schema import Field, Kind, Schema
 from longshore.scorer.serving import tensors
 from longshore.scorer.serving.tensors import TensorError, Values
@@ -81,7 +82,7 @@ def parse(body: bytes, json_length: str | None, schema: Schema, max_rows: int) -
     head, rest = _split(body, json_length)
     try:
         request = _decoder.decode(head)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise RefusedError(400, f"the request is not the protocol's JSON: {error}") from error
     rows, shape = _rows(request.inputs, max_rows)
     return Inference(rows, _columns(request.inputs, rest, schema), request.id, shape, _binary(request))

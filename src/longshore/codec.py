@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from longshore.columns import Columns
+from longshore.records import UNREADABLE
 from longshore.schema import Field, Kind, Schema
 
 MAX_EVENT_TIME = 253_402_300_799_999
@@ -78,7 +79,7 @@ class Codec:
         """Turn n values into columns and rejects; together they account for every position once."""
         try:
             rows = self._all(values)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _RefusedError, TypeError):
+        except (*UNREADABLE, _RefusedError, TypeError):
             return self._decode_each(values)
         return Decoded(self._columns(rows), list(range(len(rows))), [])
 
@@ -115,7 +116,7 @@ class Codec:
             try:
                 rows.append(self._one(value))
                 positions.append(position)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _RefusedError) as error:
+            except (*UNREADABLE, _RefusedError) as error:
                 rejects.append(Reject(position, *_reason(error)))
         return Decoded(self._columns(rows), positions, rejects)
 

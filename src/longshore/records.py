@@ -11,6 +11,16 @@ from typing import Any
 
 import msgspec
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding a stranger's JSON may raise; the last for brackets nested by the thousand."""
+
+CONTEXT = "__connect.errors."
+"""Before the name of every header that Kafka Connect (KIP-298) and the scorer append to a dead letter."""
+SOURCE = "longshore.source"
+"""On a dead letter, its record's `topic/partition/offset`: always the scorer's own; a sender's `CONTEXT` is kept."""
+TRUNCATED = "longshore.truncated"
+"""On a dead letter that Kafka would not take whole: how many bytes the record had, of which it holds the first."""
+
 
 class Route(StrEnum):
     """Which model a prediction came from."""

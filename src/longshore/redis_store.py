@@ -22,6 +22,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from longshore.errors import ConfigurationError, IntegrityError, UnavailableError
+from longshore.records import UNREADABLE
 from longshore.registry.formats import AliasRecord
 
 POINTER = "longshore:model:active"
@@ -191,7 +192,7 @@ class ModelCache:
         held = self._get(POINTER) or b""
         try:
             return held, msgspec.json.decode(held, type=ActivePointer) if held else None
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return held, None
 
     def _store_blob(self, sha256: str, blob: bytes) -> None:

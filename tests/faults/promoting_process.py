@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ import msgspec
 import redis
 from confluent_kafka import Producer
 from pydantic import SecretStr
+from tests.faults.forking import in_child
 
 from longshore.config import Settings
 from longshore.kafka import model_events
@@ -134,19 +134,6 @@ def die_at(folder: Path, settings: Settings, last: int) -> None:
 
 def converge(folder: Path, settings: Settings) -> None:
     Case(folder, settings).converge()
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Run in a forked process; its exit status (negative: the signal that ended it)."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def main() -> None:

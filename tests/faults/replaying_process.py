@@ -10,13 +10,12 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Producer
 from tests.dead_letter_world import DeadLetters, originals
+from tests.faults.forking import in_child
 
 from longshore.config import Settings, TopicsSettings
 from longshore.kafka import replay as replaying
@@ -55,19 +54,6 @@ def watched(steps: Steps) -> type[Any]:
             steps.after("commit")
 
     return Watched
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Run in a forked process; its exit status (negative: the signal that ended it)."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def die_at(settings: Settings, last: int, pipe: int) -> None:

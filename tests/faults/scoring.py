@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from tests.waiting import eventually
 
 from longshore.config import Settings
-from longshore.kafka.reader import follow
+from longshore.kafka.reader import follow, read_all
 from longshore.producers.generator import districts_frame
 from longshore.stream import Message
 
@@ -95,6 +95,16 @@ class Reading:
         for (topic, key), found in self.by_key.items():
             assert found == sorted(found), f"{topic}: key {key!r} is out of order"
             assert {keys[at] for at in found} == {key}
+
+
+def read_later(settings: Settings, topics: list[str]) -> Reading:
+    """What a reader sees that comes when all is over."""
+    reading = Reading()
+    for topic in topics:
+        for batch in read_all(settings, topic):
+            for message in batch:
+                reading.add(message)
+    return reading
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from tests.faults.scoring import (
     Reading,
     concurrently,
     kill_inside_a_transaction,
+    read_later,
     stop_inside_a_transaction,
 )
 from tests.services import Services, free_port, services
@@ -31,7 +32,6 @@ from tests.waiting import eventually
 
 from longshore.config import Settings
 from longshore.kafka.admin import create_topics
-from longshore.kafka.reader import read_all
 from longshore.local.stack import Endpoints
 from longshore.schema import districts
 from longshore.topics import Topics
@@ -140,10 +140,7 @@ def scoring(settings: Settings, stack: Endpoints, folder: Path, home: Path, **va
         for scorer in world.scorers:
             scorer.terminate()
         assert [scorer.wait(20) for scorer in world.scorers] == [0] * SCORERS, run.logs()
-        later = Reading()
-        for batch in (batch for topic in outputs for batch in read_all(settings, topic)):
-            for message in batch:
-                later.add(message)
+        later = read_later(settings, outputs)
         later.check(load.keys)
         eventually(lambda: reading.seen.total() >= later.seen.total(), 5)
     reading.check(load.keys)

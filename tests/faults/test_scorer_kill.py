@@ -9,13 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.faults.scoring import Load, OpenTransactions, Reading, concurrently, kill_inside_a_transaction
+from tests.faults.scoring import Load, OpenTransactions, concurrently, kill_inside_a_transaction, read_later
 from tests.services import services
 from tests.waiting import eventually
 
 from longshore.config import Settings
 from longshore.kafka.admin import create_topics
-from longshore.kafka.reader import read_all
 from longshore.local.stack import Endpoints
 from longshore.schema import districts
 from longshore.topics import Topics
@@ -62,11 +61,7 @@ def test_every_record_comes_out_once(settings: Settings, stack: Endpoints, tmp_p
             run.wait_started(scorer)
             scorer.terminate()
         assert [scorer.wait(20) for scorer in scorers] == [0, 0], run.logs()
-        later = Reading()
-        for topic in outputs:
-            for batch in read_all(settings, topic):
-                for message in batch:
-                    later.add(message)
+        later = read_later(settings, outputs)
         later.check(load.keys)
         eventually(lambda: concurrent.seen.total() >= later.seen.total(), 5)
     concurrent.check(load.keys)

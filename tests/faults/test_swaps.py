@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from tests.faults.scoring import Load, Reading, concurrently
+from tests.faults.scoring import Load, concurrently, read_later
 from tests.model_world import proof
 from tests.services import free_port, services
 from tests.unit.test_scorer import constant_model
@@ -21,7 +21,6 @@ from tests.waiting import eventually
 
 from longshore.config import Settings
 from longshore.kafka.admin import create_topics
-from longshore.kafka.reader import read_all
 from longshore.key_files import signer
 from longshore.local.stack import Endpoints
 from longshore.projector import Projector
@@ -97,12 +96,9 @@ def test_every_replica_follows_and_no_record_is_lost(settings: Settings, stack: 
         load.last.set()
         load.join(60)
         eventually(lambda: len(concurrent.seen) >= load.sent, 60, what="every record")
-        later = Reading()
-        for topic in outputs:
-            for batch in read_all(settings, topic):
-                for message in batch:
-                    later.add(message)
+        later = read_later(settings, outputs)
         later.check(load.keys)
+        eventually(lambda: concurrent.seen.total() >= later.seen.total(), 5)
         concurrent.check(load.keys)
     assert statistics.median(told) < 1.0, told
     assert statistics.median(untold) < 5.0, untold

@@ -18,9 +18,8 @@ import pandas as pd
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
-from pydantic import SecretStr
 from tests.malformed_corpus import BAD, GOOD_ENOUGH
-from tests.services import Services, free_port, services
+from tests.services import Services, free_port, services, settings_for
 from tests.waiting import eventually
 
 from longshore.config import Settings
@@ -119,13 +118,7 @@ def _moderate(fields: dict[str, Any]) -> bool:
 @pytest.fixture(scope="module")
 def world(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("contract")
-    settings = Settings(
-        bootstrap_servers=stack.bootstrap_servers,
-        redis_url=SecretStr(stack.redis_url),
-        topic_prefix=PREFIX,
-        home=folder,
-        registry_url=str(folder / "registry"),
-    )
+    settings = settings_for(stack, PREFIX, folder)
     port = free_port()
     with services(settings, stack, folder, 5) as (run, cache):
         assert run.once("train", "--rows", "2000")["version"] == "v1"

@@ -18,14 +18,12 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from pydantic import SecretStr
 from tests.integration.test_second_schema import SCHEMA, readings
-from tests.services import Services, services
+from tests.services import Services, services, settings_for
 from tests.waiting import eventually
 
 from longshore.cli.app import App
 from longshore.cli.trace import trace
-from longshore.config import Settings
 from longshore.dead_letters.journal import Entry
 from longshore.kafka.reader import read_all
 from longshore.kafka.writer import Writer
@@ -128,14 +126,7 @@ def world(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("trace")
     (folder / "turbines.toml").write_text(SCHEMA)
     readings(1_000, 1).to_csv(folder / "calm.csv", index=False)
-    settings = Settings(
-        bootstrap_servers=stack.bootstrap_servers,
-        redis_url=SecretStr(stack.redis_url),
-        topic_prefix=PREFIX,
-        home=folder,
-        registry_url=str(folder / "registry"),
-        schema_file=folder / "turbines.toml",
-    )
+    settings = settings_for(stack, PREFIX, folder, schema_file=folder / "turbines.toml")
     with services(settings, stack, folder, 9, LONGSHORE_SCHEMA_FILE=str(settings.schema_file)) as (run, _cache):
         world = World(App(settings), run)
         build(world, folder)

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
-from tests.services import Services, free_port, services
+from tests.services import Services, free_port, services, settings_for
 
-from longshore.config import Settings
 from longshore.local.stack import Endpoints
 
 PREFIX = "system."
@@ -33,13 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run(stack: Endpoints, folder: Path) -> Iterator[Services]:
     """A trained model in a registry, and how to start what serves it."""
-    settings = Settings(
-        bootstrap_servers=stack.bootstrap_servers,
-        redis_url=SecretStr(stack.redis_url),
-        topic_prefix=PREFIX,
-        home=folder,
-        registry_url=str(folder / "registry"),
-    )
+    settings = settings_for(stack, PREFIX, folder)
     with services(settings, stack, folder, DATABASE) as (run, _cache):
         assert run.once("train", "--rows", "2000")["version"] == "v1"
         yield run

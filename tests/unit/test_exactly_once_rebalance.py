@@ -5,6 +5,7 @@ With a scripted client: on a real broker the moment between the two `consume` ca
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -224,3 +225,25 @@ def test_a_search_from_before_a_partition_went_tells_nothing_about_it_now(stream
     kafka.rebalance("on_revoke", 2)
     kafka.rebalance("on_assign", 2)
     assert stream._starts._search is None
+
+
+def test_the_consumer_is_closed_only_once_no_search_uses_it(
+    stream: ExactlyOnce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was passed over may still be under way."""
+    kafka, order, go_on = client(stream), [], threading.Event()
+    answer = kafka.committed
+
+    def slow(partitions: list[TopicPartition], timeout: float) -> list[Any]:
+        go_on.wait(5)
+        order.append("searched")
+        return answer(partitions, timeout)
+
+    monkeypatch.setattr(kafka, "committed", slow)
+    monkeypatch.setattr(kafka, "close", lambda: order.append("closed"), raising=False)
+    stream._starts.look_again({("in", 0)})
+    stream._starts.forget()
+    threading.Timer(0.05, go_on.set).start()
+    stream._starts.close()
+    kafka.close()
+    assert order == ["searched", "closed"]

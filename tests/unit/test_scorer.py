@@ -21,6 +21,7 @@ from longshore.columns import Columns
 from longshore.config import ScorerSettings, Settings
 from longshore.errors import UnavailableError
 from longshore.schema import districts
+from longshore.scorer import service
 from longshore.scorer.encode import CONTEXT, SOURCE, dead_letter
 from longshore.scorer.models import Candidate, Models
 from longshore.scorer.score import score
@@ -360,3 +361,14 @@ def test_trace_headers_go_along_and_keep_their_place() -> None:
     out = stream.topics[OUTPUT]
     assert [json.loads(m.value() or b"")["record_id"] for m in out] == [f"r{i}" for i in range(9)]
     assert [m.headers() for m in out] == [trace if i % 3 == 1 else None for i in range(9)]
+
+
+def test_aborts_without_end_are_waited_between_and_never_end_the_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands in a row: the wait was once a power of two of their number, which no float holds."""
+    scorer, _, _, stream = busy(10, 5)
+    monkeypatch.setattr(service, "ABORT_WAIT_S", 0.001)
+    scorer._aborts = 5_000
+    stream.fails = lambda number: number <= 3
+    run_until(scorer, stream, 10)
+    assert len(stream.topics[OUTPUT]) == 10
+    assert scorer._aborts == 0

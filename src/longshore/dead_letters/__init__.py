@@ -7,10 +7,11 @@ docs/dead-letters.md.
 from __future__ import annotations
 
 from longshore.dead_letters.journal import Entry, Journal
-from longshore.dead_letters.letter import CONTEXT, Coordinates, DeadLetter
+from longshore.dead_letters.letter import Coordinates, DeadLetter
 from longshore.dead_letters.mending import Patch, PatchError
 from longshore.dead_letters.planning import Outcome, Plan, Planner, Refusal
 from longshore.dead_letters.selection import Filter, ReasonCounts
+from longshore.records import CONTEXT
 
 __all__ = [
     "CONTEXT",

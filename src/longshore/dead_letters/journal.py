@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from longshore.dead_letters.letter import Coordinates
+from longshore.records import UNREADABLE
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +75,7 @@ class Journal:
     def _target(self, value: bytes) -> tuple[int, int] | None:
         try:
             target = Coordinates.parse(msgspec.json.decode(value, type=_Target).replayed_as)
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
+        except (*UNREADABLE, ValueError):
             return None
         return target.partition, target.offset
 

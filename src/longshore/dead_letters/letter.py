@@ -9,19 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from longshore.records import CONTEXT, SOURCE, TRUNCATED
 from longshore.stream import Message
-
-CONTEXT = "__connect.errors."
-"""Before the name of every header that Kafka Connect and the scorer append to a dead letter."""
 
 REPLAY_OF, REPLAY_ROOT, REPLAY_ATTEMPT = "replay-of", "replay-root", "replay-attempt"
 """Headers of a replayed record: the record it stands for, the first of that chain, and how many replays led here."""
-
-SOURCE = "longshore.source"
-"""The scorer's own: it replaces a sender's, so it is to be relied on where the context headers are not."""
-
-TRUNCATED = "longshore.truncated"
-"""On a dead letter whose record was too large to be kept whole: how many bytes it had."""
 
 UNKNOWN = "Unknown"
 

@@ -8,16 +8,15 @@ from enum import StrEnum
 
 from longshore.dead_letters.journal import Entry, Journal
 from longshore.dead_letters.letter import (
-    CONTEXT,
     REPLAY_ATTEMPT,
     REPLAY_OF,
     REPLAY_ROOT,
-    SOURCE,
     Coordinates,
     DeadLetter,
     Headers,
 )
 from longshore.dead_letters.mending import Patch, PatchError
+from longshore.records import CONTEXT, SOURCE
 
 
 class Outcome(StrEnum):

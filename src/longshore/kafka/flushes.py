@@ -18,8 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from longshore import telemetry
 from longshore.config import Settings
 from longshore.errors import AbortedError, LongshoreError
-from longshore.kafka.client import client_config, users_own
-from longshore.kafka.producing import PRODUCER_DEFAULTS, enqueue
+from longshore.kafka.producing import enqueue, producer_config
 from longshore.kafka.watched import Watched
 from longshore.stream import Batch, Single
 
@@ -45,7 +44,7 @@ class Flushes:
             "delivery.report.only.error": True,
             "on_delivery": self._delivered,
         }
-        self._config = client_config(settings) | PRODUCER_DEFAULTS | ours | users_own(settings)
+        self._config = producer_config(settings, ours)
         self._producer = Producer(self._config)
 
     def send(self, outputs: Sequence[Batch | Single]) -> None:

@@ -233,7 +233,7 @@ class GroupMember:
 
     def _assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         gained = {(p.topic, p.partition) for p in partitions}
-        self._starts.drop()
+        self._starts.forget()
         found = self._starts.find(gained)
         starts = [TopicPartition(*place, found.get(place, OFFSET_END)) for place in gained]
         if self._incremental:
@@ -252,7 +252,7 @@ class GroupMember:
 
     def _give_up(self, kind: str, partitions: list[TopicPartition]) -> None:
         gone = {(p.topic, p.partition) for p in partitions}
-        self._starts.drop()
+        self._starts.forget()
         self._leaving = gone
         if kind == "lost":
             self._forget("partitions were lost")

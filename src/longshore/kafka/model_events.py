@@ -22,10 +22,10 @@ from confluent_kafka import KafkaException, Producer
 from longshore.config import Settings
 from longshore.errors import AbortedError, FencedError
 from longshore.kafka.admin import partition_count
-from longshore.kafka.client import client_config, translate, users_own
-from longshore.kafka.producing import PRODUCER_DEFAULTS, enqueue
+from longshore.kafka.client import translate
+from longshore.kafka.producing import enqueue, producer_config, transactional
 from longshore.kafka.reader import read_all
-from longshore.records import ModelEvent
+from longshore.records import UNREADABLE, ModelEvent
 from longshore.registry.timeline import Identity, identity
 from longshore.stream import Single
 
@@ -69,7 +69,7 @@ class ModelEventLog:
             for message in batch:
                 try:
                     found.append(msgspec.json.decode(message.value() or b"", type=ModelEvent))
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                except UNREADABLE:
                     log.debug("not a model event", topic=self._topic, offset=message.offset())
         return found
 
@@ -78,12 +78,8 @@ class ModelEventLog:
         return [event for event in events if identity(event) not in there]
 
     def _exclusive_producer(self) -> Producer:
-        config = client_config(self._settings) | PRODUCER_DEFAULTS
-        config["transactional.id"] = self._id
-        config["transaction.timeout.ms"] = self._settings.kafka.transaction_timeout_ms
-        config.update(users_own(self._settings))
         try:
-            producer = Producer(config)
+            producer = Producer(producer_config(self._settings, transactional(self._settings, self._id)))
             producer.init_transactions(self._timeout_s)
         except KafkaException as error:
             raise translate(error, f"appending to {self._topic}") from error

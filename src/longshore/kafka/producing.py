@@ -9,7 +9,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from longshore.config import Settings
 from longshore.errors import DataError, UnavailableError
+from longshore.kafka.client import client_config, users_own
 from longshore.stream import Batch, Single
 
 PRODUCER_DEFAULTS: dict[str, Any] = {
@@ -31,6 +33,22 @@ MAX_QUEUED = 100_000
 out of the middle of a batch, and their keys' order would be lost."""
 HEAVY_BYTES = 4_096
 """A chunk of messages larger than this on average waits for an empty queue: 100,000 of them could be too many bytes."""
+
+
+def producer_config(settings: Settings, ours: dict[str, Any]) -> dict[str, Any]:
+    """For a producer: our defaults, what this one needs, and the user's own over both."""
+    return client_config(settings) | PRODUCER_DEFAULTS | ours | users_own(settings)
+
+
+def transactional(settings: Settings, transactional_id: str) -> dict[str, Any]:
+    """What makes a producer one of transactions under this id."""
+    timeout_ms = settings.kafka.transaction_timeout_ms
+    return {
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": timeout_ms,
+        # Give up on a message before the broker gives up on the transaction: that would look like being fenced.
+        "message.timeout.ms": int(timeout_ms * 0.6),
+    }
 
 
 def enqueue(producer: Producer, output: Batch | Single, timeout_s: float) -> None:

@@ -30,9 +30,9 @@ from longshore.config import Settings
 from longshore.dead_letters import Coordinates, DeadLetter, Filter, Journal, Outcome, Plan, Refusal
 from longshore.errors import AbortedError, FencedError, UnavailableError
 from longshore.kafka.admin import create_topics
-from longshore.kafka.client import client_config, translate
+from longshore.kafka.client import translate
 from longshore.kafka.dead_letters import read_journal
-from longshore.kafka.producing import PRODUCER_DEFAULTS
+from longshore.kafka.producing import producer_config, transactional
 from longshore.topics import Topics
 
 log = structlog.get_logger()
@@ -68,26 +68,23 @@ def replay(
     batch_records: int = 500,
 ) -> Iterator[Result]:
     """Replay the chosen ones, at most `limit`, in transactions of bounded size; results come as they are committed."""
-    batch: list[Plan] = []
-    done = 0
+    batch: dict[Coordinates, Plan] = {}
+    done = size = 0
     for letter in (letter for group in letters for letter in group if chosen.matches(letter)):
-        if any(waiting.origin == letter.origin for waiting in batch) or _full(batch, batch_records):
-            yield from commit(batch)
-            batch = []
+        if letter.origin in batch or len(batch) >= batch_records or size >= MAX_BATCH_BYTES:
+            yield from commit(list(batch.values()))
+            batch, size = {}, 0
         if limit is not None and done >= limit:
             break
         planned = plan(letter)
         if isinstance(planned, Plan):
-            batch.append(planned)
+            batch[planned.origin] = planned
+            size += planned.size
             done += 1
         else:
             yield Result(letter, planned.outcome, planned.detail)
     if batch:
-        yield from commit(batch)
-
-
-def _full(batch: Sequence[Plan], records: int) -> bool:
-    return len(batch) >= records or sum(plan.size for plan in batch) >= MAX_BATCH_BYTES
+        yield from commit(list(batch.values()))
 
 
 def would_replay(journal: Journal) -> Commit:
@@ -158,14 +155,8 @@ class Replayer:
 
     def _open(self) -> None:
         """A producer of our own, and the journal as nobody else can change it any more."""
-        config = client_config(self._settings) | PRODUCER_DEFAULTS
-        timeout_ms = self._settings.kafka.transaction_timeout_ms
-        config |= {"transactional.id": self._id, "transaction.timeout.ms": timeout_ms}
-        # Give up on a message before the broker gives up on the transaction: that would look like being fenced.
-        config["message.timeout.ms"] = int(timeout_ms * 0.6)
-        config.update({key: value.get_secret_value() for key, value in self._settings.kafka.client.items()})
         try:
-            self._producer = Producer(config)
+            self._producer = Producer(producer_config(self._settings, transactional(self._settings, self._id)))
             self._producer.init_transactions(CALL_TIMEOUT_S)
         except KafkaException as error:
             self._raise_if_fenced(error)

@@ -6,7 +6,7 @@ second rebalance) for "no offset", and began a partition anew from its first rec
 
 from __future__ import annotations
 
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
@@ -49,16 +49,11 @@ class Starts:
         return {place: offset for place, offset in found.items() if place in partitions}
 
     def forget(self) -> None:
-        """Drop a search under way: what it finds may be from before a commit."""
-        if self._search is not None:
-            wait([self._search], timeout=2 * SEARCH_S)
-            self._search = None
-
-    def drop(self) -> None:
-        """Pass over a search under way: partitions come and go, and what it finds may be from before they went."""
+        """Pass over a search under way: what it finds may be from before a commit, or before a partition went."""
         self._search = None
 
     def close(self) -> None:
-        """No search may be under way when the consumer is closed."""
+        """No search may be under way when the consumer is closed, none that was passed over either."""
         self.forget()
         self._watched.retire()
+        self._watched.join(2 * SEARCH_S)

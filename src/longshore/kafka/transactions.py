@@ -20,8 +20,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from longshore import telemetry
 from longshore.config import Settings
 from longshore.errors import AbortedError, LongshoreError, UnavailableError
-from longshore.kafka.client import client_config, translate, users_own
-from longshore.kafka.producing import PRODUCER_DEFAULTS, enqueue
+from longshore.kafka.client import translate
+from longshore.kafka.producing import enqueue, producer_config, transactional
 from longshore.kafka.states import TRANSITIONS, Event, State, remedy
 from longshore.kafka.watched import Watched
 from longshore.stream import Batch, Single
@@ -225,16 +225,9 @@ class Transactions:
         return reason
 
     def _config(self) -> dict[str, Any]:
-        timeout_ms = self._settings.kafka.transaction_timeout_ms
-        ours = {
-            "transactional.id": self._id,
-            "transaction.timeout.ms": timeout_ms,
-            # Give up on a message before the broker gives up on the transaction: that would look like being fenced.
-            "message.timeout.ms": int(timeout_ms * 0.6),
-            # Nobody listens to good news; bad news fails the commit.
-            "delivery.report.only.error": True,
-        }
-        return client_config(self._settings) | PRODUCER_DEFAULTS | ours | users_own(self._settings)
+        # Nobody listens to good news; bad news fails the commit.
+        ours = transactional(self._settings, self._id) | {"delivery.report.only.error": True}
+        return producer_config(self._settings, ours)
 
     def _call(self, call: Callable[[], Any], timeout_s: float | None = None) -> None:
         """Make one call and wait for it, a little longer than it may take by its own account."""

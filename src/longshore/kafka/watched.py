@@ -19,7 +19,8 @@ class Watched:
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         # A daemon: a thread stuck in the client must not keep the process alive.
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
     def start(self, call: Callable[[], Any]) -> Future[Any]:
         """Begin a call; its result or exception is in the future."""
@@ -30,6 +31,10 @@ class Watched:
     def retire(self) -> None:
         """No more calls."""
         self._calls.put(None)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until it has ended, after `retire`."""
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while (item := self._calls.get()) is not None:

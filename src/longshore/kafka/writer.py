@@ -9,8 +9,7 @@ from confluent_kafka import KafkaError, Producer
 
 from longshore.config import Settings
 from longshore.errors import UnavailableError
-from longshore.kafka.client import client_config
-from longshore.kafka.producing import PRODUCER_DEFAULTS, enqueue
+from longshore.kafka.producing import enqueue, producer_config
 from longshore.stream import Batch, Single
 
 
@@ -20,8 +19,8 @@ class Writer:
     def __init__(self, settings: Settings, *, timeout_s: float = 60.0) -> None:
         self._timeout_s = timeout_s
         self._failed: list[str] = []
-        config = PRODUCER_DEFAULTS | {"linger.ms": 20, "message.timeout.ms": int(timeout_s * 1_000)}
-        self._producer = Producer(config | client_config(settings) | {"on_delivery": self._delivered})
+        ours = {"linger.ms": 20, "message.timeout.ms": int(timeout_s * 1_000), "on_delivery": self._delivered}
+        self._producer = Producer(producer_config(settings, ours))
 
     def __enter__(self) -> Writer:
         return self

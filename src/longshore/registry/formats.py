@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from longshore.errors import ConfigurationError, FormatError
-from longshore.records import ModelEventKind
+from longshore.records import UNREADABLE, ModelEventKind
 
 FORMAT = 1
 """Of manifests, alias records, claims and rejections; a reader accepts this and lower."""
@@ -151,7 +151,7 @@ def decode(data: bytes, form: type[T], where: str) -> T:
                 f"{where} has format {found}, this program reads up to {FORMAT}", mend="update longshore here"
             )
         return msgspec.convert(raw, form)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise FormatError(
             f"{where} is damaged ({error})", mend="restore the file from a copy of the registry"
         ) from error

@@ -12,8 +12,8 @@ from enum import Enum, auto
 
 import msgspec
 
-from longshore.dead_letters.letter import CONTEXT, REPLAY_OF
-from longshore.records import Source
+from longshore.dead_letters.letter import REPLAY_OF
+from longshore.records import CONTEXT, UNREADABLE, Source
 from longshore.schema import Schema
 from longshore.stream import Message
 from longshore.tracing.trace import Identity
@@ -48,7 +48,7 @@ def prediction_of(source: Source) -> Looker:
     def look(message: Message) -> Look:
         try:
             found = _predicted.decode(message.value() or b"").source
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return Look.GO_ON
         if (found.topic, found.partition) != (source.topic, source.partition) or found.offset < source.offset:
             return Look.GO_ON
@@ -113,7 +113,7 @@ def _with_id(record_id: str, *, strict: bool) -> Looker:
         value = message.value() or b""
         try:
             found = _identified.decode(value).record_id == record_id
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             found = not strict and any(form in value for form in quoted)
         return Look.FOUND if found else Look.GO_ON
 
@@ -124,7 +124,7 @@ def identity(value: bytes | None, schema: Schema) -> Identity:
     """Record id, entity and event time as far as a record's bytes can be read."""
     try:
         fields = msgspec.json.decode(value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return Identity()
     if not isinstance(fields, dict):
         return Identity()

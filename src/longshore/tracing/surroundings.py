@@ -11,7 +11,7 @@ from longshore.dead_letters.journal import Entry
 from longshore.dead_letters.letter import Coordinates
 from longshore.errors import LongshoreError
 from longshore.partitioner import partition_of
-from longshore.records import DriftEvent, RetrainRequest, Source
+from longshore.records import UNREADABLE, DriftEvent, RetrainRequest, Source
 from longshore.registry import Registry
 from longshore.stream import Message
 from longshore.topics import Topics
@@ -84,7 +84,7 @@ class Surroundings:
         def look(message: Message) -> Look:
             try:
                 event = msgspec.json.decode(message.value() or b"", type=DriftEvent)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 return Look.GO_ON
             told.append(drift.Told(event, message.timestamp()[1]))
             late = message.offset() >= middle and drift.passed(event, identity.event_time)
@@ -108,7 +108,7 @@ class Surroundings:
             return None
         try:
             entry = msgspec.json.decode(entries[-1].value() or b"", type=Entry)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             self.searches.notes.append(f"it was replayed, but the entry at {matching.where(entries[-1])} is damaged")
             return None
         return Replay(
@@ -127,7 +127,7 @@ class Surroundings:
         def look(message: Message) -> Look:
             try:
                 found = msgspec.json.decode(message.value() or b"", type=RetrainRequest)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 return Look.GO_ON
             return Look.FOUND if found.trigger_id == trigger_id else Look.GO_ON
 
