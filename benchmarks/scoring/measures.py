@@ -94,6 +94,8 @@ def measure_latency(world: World, plan: Plan, results: Results) -> None:
     found: dict[str, list[latency.Latency]] = {one.name: [] for one in everybody}
     problems = {one.name: missing(one) for one in everybody}
     taking_part = list(everybody)
+    warming = replace(BY_NAME["limit"], prefix="late.").start(world, 0)
+    latency.measure(world, warming, rate=MAIN_RATE, warm_s=0.0, seconds=plan.broker_warm_s)
     for number in range(plan.latency_rounds):
         for one in taking_part:
             if not problems[one.name]:
