@@ -53,6 +53,7 @@ def run_count(
         group=f"{settings.topic_prefix}{settings.monitor.group}.count",
         instance=instance,
         topics=[topics.predictions, topics.labels, topics.models],
+        stop=runtime.stop,
         on_revoked=lambda partitions: counting.finish(stream, partitions),
         on_lost=counting.drop,
     )
@@ -76,6 +77,7 @@ def run_decide(
         group=f"{settings.topic_prefix}{settings.monitor.group}.decide",
         instance=instance,
         topics=[topics.panes],
+        stop=runtime.stop,
         on_revoked=lambda _: deciding.finish(stream),
         on_lost=lambda _: deciding.drop(),
     )

@@ -17,9 +17,13 @@ from longshore.schema import Schema
 from longshore.stream import Batch, Message, Single
 
 MAX_DEAD_LETTER_BYTES = 950_000
+MAX_CONTEXT_BYTES = 8_192
+"""Of each header of ours, in a dead letter that must be cut: another program may have written it before us."""
 STAGE = "VALUE_CONVERTER"
 TRACE_HEADERS = frozenset(("traceparent", "tracestate"))
 """W3C Trace Context: carried from a record to its prediction as they are."""
+MAX_TRACE_BYTES = 8_192
+"""Of each: what is longer is no trace context (the standard asks for 512), and might not fit beside the prediction."""
 
 
 class PredictionEncoder:
@@ -92,7 +96,7 @@ def with_traces(topic: str, messages: Sequence[Message], values: list[dict[str, 
     outputs: list[Batch | Single] = []
     run: list[dict[str, Any]] = []
     for value, present in zip(values, headers, strict=True):
-        carried = [pair for pair in present or () if pair[0].lower() in TRACE_HEADERS]
+        carried = [pair for pair in present or () if _is_trace(*pair)]
         if not carried:
             run.append(value)
             continue
@@ -123,8 +127,28 @@ def dead_letter(message: Message, reject: Reject, *, topic: str, task: str) -> S
     headers.append((SOURCE, f"{message.topic()}/{message.partition()}/{message.offset()}".encode()))
     kind, at = message.timestamp()
     value = message.value()
-    size = len(message.key() or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
-    if value and size > MAX_DEAD_LETTER_BYTES:
-        headers.append((TRUNCATED, str(len(value)).encode()))
-        value = value[: max(0, len(value) - (size - MAX_DEAD_LETTER_BYTES))]
-    return Single(topic, message.key(), value, headers, timestamp_ms=at if kind else None)
+    key = message.key()
+    if _size(key, value, headers) > MAX_DEAD_LETTER_BYTES:
+        headers.append((TRUNCATED, str(len(value or b"")).encode()))
+        value = _cut(value, _size(key, value, headers))
+        if _size(key, value, headers) > MAX_DEAD_LETTER_BYTES:
+            # Too much even without the value: the record's own headers go, then what is too much of its key.
+            ours = {CONTEXT + name for name in context} | {SOURCE, TRUNCATED}
+            headers = [
+                (name, (text or b"")[:MAX_CONTEXT_BYTES]) for name, text in dict(headers).items() if name in ours
+            ]
+            key = _cut(key, _size(key, value, headers))
+    return Single(topic, key, value, headers, timestamp_ms=at if kind else None)
+
+
+def _is_trace(name: str, text: bytes | None) -> bool:
+    return name.lower() in TRACE_HEADERS and len(text or b"") <= MAX_TRACE_BYTES
+
+
+def _size(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
+    return len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
+
+
+def _cut(data: bytes | None, size: int) -> bytes | None:
+    """What is left of a part when its message of `size` bytes must lose what is too much."""
+    return data and data[: max(0, len(data) - max(0, size - MAX_DEAD_LETTER_BYTES))]

@@ -20,13 +20,9 @@ from longshore.errors import LongshoreError, UnavailableError
 from longshore.manifest import FILES, Stated
 from longshore.schema import Schema
 from longshore.scorer.checks import Admitted, Candidate, Reason, RefusedError, Rules, check_bytes
+from longshore.scorer.waits import MAX_SILENCE, MAX_WAIT, NEVER, Tried, Wait
 from longshore.served_model import Served
 from longshore.signing import Keyring
-
-MAX_WAIT = 64
-"""Rounds until a refused version is tried again, at most; the first waits are 2, 4, 8, …"""
-MAX_SILENCE = 4
-"""Rounds that a place which did not answer is left alone, at most: 1, 2, 4."""
 
 T = TypeVar("T")
 
@@ -82,8 +78,8 @@ def _no_objection(candidate: Candidate) -> str | None:
 class Models:
     """Holds the active model; `refresh` asks the places and swaps when there is a newer generation that is sound.
 
-    `trusted` gives the keys of the moment, `objection` what the registry has against a pointer (None: nothing, or it
-    cannot be asked), `on_refusal` is told of each refusal once.
+    `trusted` gives the keys of the moment, `objection` what the registry has against a pointer (None: nothing;
+    UnavailableError: it cannot be asked), `on_refusal` is told of each refusal once.
     """
 
     def __init__(
@@ -103,9 +99,11 @@ class Models:
         self._objection = objection
         self._on_refusal = on_refusal
         self._active: Active | None = None
+        self._unconfirmed: Candidate | None = None
+        self._disowned = False
         self._round = 0
-        self._silent: dict[str, _Wait] = {}
-        self._held_back: dict[_Tried, _Wait] = {}
+        self._silent: dict[str, Wait] = {}
+        self._held_back: dict[Tried, Wait] = {}
         self._warned = False
 
     def active(self) -> Active | None:
@@ -115,13 +113,14 @@ class Models:
     def refresh(self) -> bool:
         """Look for a newer champion and take it into use; True if the model changed."""
         self._round += 1
+        self._confirm()
         newer = list(dict.fromkeys(self._newer()))
         keys = self._trusted() if newer else _no_keys()
-        tried = {_Tried(candidate, frozenset(keys.keys)): candidate for candidate in newer}
+        tried = {Tried(candidate, frozenset(keys.keys)): candidate for candidate in newer}
         self._held_back = {key: wait for key, wait in self._held_back.items() if key in tried}
         # The highest generation first: a pointer that is too good to be true must not hide the next one.
         for key, candidate in sorted(tried.items(), key=lambda item: -item[1].generation):
-            wait = self._held_back.setdefault(key, _Wait())
+            wait = self._held_back.setdefault(key, Wait())
             if wait.until <= self._round and self._take(candidate, keys, wait):
                 self._held_back.clear()
                 return True
@@ -147,23 +146,45 @@ class Models:
                 continue
             if self._silent.pop(place.name, None):
                 log.info("model place answers again", place=place.name)
-            if candidate is not None and (self._active is None or candidate.generation > self._active.generation):
+            if candidate is not None and candidate.generation > self._floor():
                 yield candidate
 
+    def _floor(self) -> int:
+        """Only a higher generation is news; any is, where the model in use should never have been."""
+        return 0 if self._active is None or self._disowned else self._active.generation
+
+    def _confirm(self) -> None:
+        """Look up a model taken while the registry was away; if no move made it champion, any other will do."""
+        if self._unconfirmed is None or self._disowned:
+            return
+        try:
+            found = self._objection(self._unconfirmed)
+        except UnavailableError:
+            return
+        if found is None:
+            self._unconfirmed = None
+            return
+        self._disowned = True
+        log.error("the model in use was never made champion; it is replaced as soon as there is another", reason=found)
+
     def _answering(self) -> list[ModelPlace]:
-        return [place for place in self._places if self._silent.get(place.name, _NONE).until <= self._round]
+        return [place for place in self._places if self._silent.get(place.name, NEVER).until <= self._round]
 
     def _does_not_answer(self, place: ModelPlace, error: LongshoreError) -> None:
         telemetry.CACHE_ERRORS.inc()
         if place.name not in self._silent:
             log.warning("model place does not answer; scoring goes on", place=place.name, error=str(error))
-        self._silent.setdefault(place.name, _Wait()).fail(self._round, first=1, most=MAX_SILENCE)
+        self._silent.setdefault(place.name, Wait()).fail(self._round, first=1, most=MAX_SILENCE)
 
-    def _take(self, candidate: Candidate, keys: Keyring, wait: _Wait) -> bool:
+    def _take(self, candidate: Candidate, keys: Keyring, wait: Wait) -> bool:
         telemetry.MODEL_TRUSTED_KEYS.set(len(keys.keys))
+        unconfirmed = None
         try:
-            if objection := self._objection(candidate):
-                raise RefusedError(Reason.UNCONFIRMED, objection)
+            try:
+                if objection := self._objection(candidate):
+                    raise RefusedError(Reason.UNCONFIRMED, objection)
+            except UnavailableError:
+                unconfirmed = candidate
             with telemetry.MODEL_LOAD_SECONDS.time():
                 admitted = self._admitted(candidate, keys)
                 model = self._rules.load(self._bytes(candidate, admitted), admitted)
@@ -171,6 +192,7 @@ class Models:
             self._refuse(candidate, refused, wait)
             return False
         self._use(candidate, model, admitted)
+        self._unconfirmed, self._disowned = unconfirmed, False
         return True
 
     def _admitted(self, candidate: Candidate, keys: Keyring) -> Admitted:
@@ -242,7 +264,7 @@ class Models:
                 "what is served; share the trainer's home or set LONGSHORE_SIGNING__TRUSTED (docs/models.md)"
             )
 
-    def _refuse(self, candidate: Candidate, refused: RefusedError, wait: _Wait) -> None:
+    def _refuse(self, candidate: Candidate, refused: RefusedError, wait: Wait) -> None:
         """Tell it once, and try again later: at once what may only not have come yet, less and less often the rest."""
         late = refused.reason is Reason.MISSING
         soon = late or refused.reason is Reason.UNCONFIRMED  # one listing, nothing is parsed
@@ -266,27 +288,3 @@ class Models:
     def _told(self) -> set[tuple[str, int, Reason] | None]:
         """What is refused now and was told: a pointer and the registry's own candidate are one move."""
         return {wait.told for wait in self._held_back.values()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """What was tried: the same pointer under other keys is another try."""
-
-    candidate: Candidate
-    keys: frozenset[str]
-
-
-@dataclass(slots=True)
-class _Wait:
-    """How often something failed in a row, and the round in which it is tried again."""
-
-    failures: int = 0
-    until: int = 0
-    told: tuple[str, int, Reason] | None = None
-
-    def fail(self, now: int, *, first: int, most: int) -> None:
-        self.until = now + min(first * 2**self.failures, most)
-        self.failures = min(self.failures + 1, 16)
-
-
-_NONE = _Wait()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import deque
 
 import structlog
 
 from longshore import manifest
 from longshore.config import Settings
-from longshore.errors import ConfigurationError, FormatError, LongshoreError
+from longshore.errors import ConfigurationError, FormatError, LongshoreError, UnavailableError
 from longshore.key_files import Trust
 from longshore.manifest import FILES, Stated
 from longshore.projector import Projector
@@ -20,6 +21,8 @@ from longshore.schema import Schema
 from longshore.scorer.checks import Candidate
 from longshore.scorer.models import ModelPlace, Models, Refusal
 
+NOTES_KEPT, NOTES_S = 100, 3_600.0
+"""How many refusals one process notes in how long: whoever can write to Redis could otherwise fill the registry."""
 PATIENCE_S = 0.4
 """For one answer of Redis, where the registry can be asked instead: a silent Redis costs the follower 1.6 s, rarely."""
 
@@ -114,19 +117,23 @@ class RegistryPlace:
             return None
 
     def objection(self, candidate: Candidate) -> str | None:
-        """What speaks against a pointer's being a move that was made; None where the registry cannot be asked.
+        """What speaks against a pointer's being a move that was made; None: nothing.
 
         Whoever can write to Redis could otherwise bring back any version that was ever signed.
+
+        Raises:
+            UnavailableError: the registry cannot be asked now, or has never had a champion.
+
         """
         try:
             alias = self._registry.alias()
             if alias is None:
-                return None
+                raise UnavailableError("the registry has no champion yet")
             if candidate.generation > alias.generation:
                 return f"the registry knows no generation {candidate.generation}, only up to {alias.generation}"
             made = self._registry.move("champion", candidate.generation)
-        except LongshoreError:
-            return None
+        except FormatError as error:
+            raise UnavailableError(f"generation {candidate.generation} cannot be looked up: {error}") from error
         if made.version == candidate.version:
             return None
         return f"generation {candidate.generation} made {made.version} champion in the registry"
@@ -149,9 +156,15 @@ class RefusalNotes:
         self._registry = registry
         self._instance = instance
         self._projector = projector
+        self._noted: deque[float] = deque(maxlen=NOTES_KEPT)
 
     def note(self, refusal: Refusal) -> None:
-        """Note it, once for each generation and instance; never an error."""
+        """Note it, once for each generation and instance, and not without end; never an error."""
+        now = time.monotonic()
+        if len(self._noted) == NOTES_KEPT and now - self._noted[0] < NOTES_S:
+            log.warning("too many refusals: this one is not noted in the registry", generation=refusal.generation)
+            return
+        self._noted.append(now)
         record = RefusalRecord(
             version=refusal.version,
             generation=refusal.generation,

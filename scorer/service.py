@@ -154,7 +154,7 @@ class Scorer:
     def _begin(self, stream: ExactlyOnceStream, batch: list[Message], active: Active, *, beside: bool) -> Begun:
         """Decode, and have the model predict: on a thread of its own under load, at once when latency counts."""
         values = [message.value() for message in batch]
-        decoded = self._codec.decode(values)
+        decoded = self._codec.decode(values, [message.key() for message in batch])
         if beside:
             coming = self._model_thread.submit(_predict, decoded, active)
         else:
@@ -247,7 +247,7 @@ def run(
         threads.append(threading.Thread(target=_hurry, args=(cache, runtime.stop, wake), daemon=True))
     for thread in threads:
         thread.start()
-    stream = _open(settings, instance, topics.records, scorer)
+    stream = _open(settings, instance, topics.records, scorer, runtime.stop)
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
     sys.setswitchinterval(SWITCH_S)
@@ -257,7 +257,9 @@ def run(
         stream.close()
 
 
-def _open(settings: Settings, instance: str, topic: str, scorer: Scorer) -> ExactlyOnce | AtLeastOnce:
+def _open(
+    settings: Settings, instance: str, topic: str, scorer: Scorer, stop: threading.Event
+) -> ExactlyOnce | AtLeastOnce:
     group = settings.topic_prefix + settings.scorer.group
     stream: ExactlyOnce | AtLeastOnce
 
@@ -268,7 +270,7 @@ def _open(settings: Settings, instance: str, topic: str, scorer: Scorer) -> Exac
     if settings.scorer.delivery == "at_least_once":
         stream = AtLeastOnce(settings, group=group, topics=[topic], **hooks)
     else:
-        stream = ExactlyOnce(settings, group=group, instance=instance, topics=[topic], **hooks)
+        stream = ExactlyOnce(settings, group=group, instance=instance, topics=[topic], stop=stop, **hooks)
     return stream
 
 

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from longshore.errors import DataError
 from longshore.scorer.files.chunk import PREDICTION, REJECT, VERSION, Chunk, Result
 
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
 
 class ParquetSource:
     """The rows of a Parquet file."""
@@ -86,12 +88,19 @@ class ParquetSink:
 
 def _cells(column: Any) -> list[Any]:
     """A column's values as a record would hold them; what JSON has no form for stays something the codec refuses."""
+    try:
+        return _values(column)
+    except (OverflowError, ValueError, pa.ArrowException):  # of a date beyond Python's, say: one such spoils its chunk
+        return [f"{column.type} out of range"] * len(column)
+
+
+def _values(column: Any) -> list[Any]:
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _cells(column.dictionary_decode())
+        return _values(column.dictionary_decode())
     if pa.types.is_timestamp(kind):
-        instants: list[Any] = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64()).to_pylist()
-        return instants
+        instants = column.cast(pa.int64()).to_pylist()
+        return [None if instant is None else instant * 1_000 // PER_SECOND[kind.unit] for instant in instants]
     if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
         numbers: list[Any] = column.cast(pa.float64(), safe=False).to_pylist()
         return numbers

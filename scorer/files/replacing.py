@@ -28,10 +28,13 @@ class Replacing:
         self.final = final
         self.path = final.with_name(f".{final.name}.{os.getpid()}.partial")
 
-    def keep(self) -> None:
-        """Make what was written durable, and let it take its place."""
+    def sync(self) -> None:
+        """Make what was written durable: from here on only a rename can fail."""
         with self.path.open("rb+") as written:
             os.fsync(written.fileno())
+
+    def keep(self) -> None:
+        """Let what was written take its place."""
         self.path.replace(self.final)
 
     def discard(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,21 @@ def run(
     """Score the whole file.
 
     Raises:
-        DataError: the file is damaged further on; nothing was written then.
+        DataError: the file is damaged further on, or the result cannot be written; nothing is left of it then.
 
     """
+    try:
+        return _run(job, source, schema, model=model, version=version, advance=advance)
+    except OSError as error:
+        place = error.filename or job.to.parent
+        raise DataError(
+            f"{place}: {error.strerror or error}", mend="see that it can be written and has room"
+        ) from error
+
+
+def _run(
+    job: Job, source: Source, schema: Schema, *, model: Predictor, version: str, advance: Callable[[int], None]
+) -> Counts:
     codec = Codec(schema)
     rows = rejected = 0
     with ExitStack() as end:
@@ -97,7 +109,7 @@ def run(
             end.callback(place.discard)
         good, bad = _sink(to.path, source), _sink(rejects.path, source)
         for sink in (good, bad):
-            end.callback(sink.close)
+            end.callback(_close, sink)
         good.begin(rejects=False)
         bad.begin(rejects=True)
         for chunk in source.chunks(CHUNK_ROWS, advance):
@@ -110,9 +122,18 @@ def run(
         for sink in (good, bad):
             sink.close()
         check_free(job.to, overwrite=job.overwrite)
+        for place in (to, rejects):
+            place.sync()
+        # The rejects first: a result in its place without them would look as if there had been none.
         _keep_rejects(rejects, rejected)
         to.keep()
     return Counts(rows, rows - rejected, rejected, job.rejects if rejected else None)
+
+
+def _close(sink: Sink) -> None:
+    """Let go of a file that may have failed already: what it says about that again is no news."""
+    with suppress(OSError):
+        sink.close()
 
 
 def _keep_rejects(rejects: Replacing, rejected: int) -> None:

@@ -6,6 +6,7 @@ in a request, the next one is served.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
@@ -152,7 +153,8 @@ class Server:
     async def page_model(self, request: Request) -> Response:
         """What the page's form and map are made of."""
         del request
-        return _json(self._parts.page(), headers={"Cache-Control": "no-store"})
+        page = await asyncio.to_thread(self._parts.page)  # it may read the registry
+        return _json(page, headers={"Cache-Control": "no-store"})
 
     async def asset(self, request: Request) -> Response:
         """The page and its files, which came with the program."""

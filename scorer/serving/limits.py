@@ -15,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from longshore.scorer.serving.protocol import RefusedError
 
 MAX_HEAD_BYTES = 65_536
+HEAD_TIMEOUT_S = 15.0
+"""From the connection, or from a later request's first byte, to the end of its headers: who is silent is let go."""
 BODY_TIMEOUT_S = 15.0
 ALL_BODIES = 16
 """All bodies held at once may be this many times the largest one allowed."""
@@ -69,11 +71,22 @@ class Bodies:
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's HTTP with a bound on a request's head, which its parser does not have."""
+    """uvicorn's HTTP with bounds on a request's head, in bytes and in time, which it does not have."""
 
     _head_bytes = 0
     _in_head = True
     _ended_one = False
+    _head_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A head is due from now on."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is due any more."""
+        self._cancel_head()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before the end of the headers."""
@@ -85,9 +98,16 @@ class BoundedHttp(HttpToolsProtocol):
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The request's headers are too large.")
 
+    def on_message_begin(self) -> None:
+        """A request begins, perhaps on a connection that has had others."""
+        if self._head_due is None:
+            self._expect_head()
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         """The head is over; a body follows or the request ends."""
         self._in_head = False
+        self._cancel_head()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -95,3 +115,11 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
         self._in_head = self._ended_one = True
         self._head_bytes = 0
+
+    def _expect_head(self) -> None:
+        self._head_due = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+
+    def _cancel_head(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+        self._head_due = None

@@ -38,6 +38,8 @@ GRACE_S = 20
 KEEP_ALIVE_S = 65
 """Longer than a balancer's idle connections (deploy/haproxy: 30 s): it, not we, closes them."""
 MAX_CONNECTIONS = 2_000
+OPEN_FILES = 4_096
+"""Asked of the system where it gives fewer: a connection is an open file."""
 BEAT_S = 1.0
 
 ASSETS = {
@@ -78,6 +80,7 @@ def run(
     """Serve until SIGTERM or SIGINT."""
     configure_logs()
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a client's nonsense is not news
+    _allow_open_files(OPEN_FILES)
     runtime = Runtime(SERVICE)
     with _listening(settings.serve) as listener:
         runtime.port = listener.getsockname()[1]
@@ -170,6 +173,17 @@ async def _beat(server: Server, runtime: Runtime) -> None:
         await server.batcher.turn()
         runtime.beat()
         await asyncio.sleep(BEAT_S)
+
+
+def _allow_open_files(wanted: int) -> None:
+    try:
+        import resource  # noqa: PLC0415  (not on Windows)
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _loop() -> asyncio.AbstractEventLoop:

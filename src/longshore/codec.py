@@ -26,8 +26,9 @@ MAX_EVENT_TIME = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
 MAX_RECORD_BYTES = 900_000
-"""A prediction embeds its record, and a dead letter adds headers: both must fit Kafka's default limit of 1 MiB."""
-
+MAX_KEY_BYTES = 65_536
+"""A prediction has its record's key and embeds its value, and a dead letter adds headers: both must fit what a client
+sends by default (1,000,000 bytes), or the transaction that holds one could never be committed."""
 
 MAX_DEPTH = 64
 """Of arrays and objects in each other. A prediction embeds its record one level deeper, and whoever reads it has a
@@ -75,12 +76,17 @@ class Codec:
         self._decoder = msgspec.json.Decoder(self._row)
         self._width = 3 + len(schema.fields)
 
-    def decode(self, values: Sequence[bytes | None]) -> Decoded:
-        """Turn n values into columns and rejects; together they account for every position once."""
+    def decode(self, values: Sequence[bytes | None], keys: Sequence[bytes | None] = ()) -> Decoded:
+        """Turn n values into columns and rejects; together they account for every position once.
+
+        `keys` are the n messages' own, where they came as messages.
+        """
         try:
+            if max(map(len, filter(None, keys)), default=0) > MAX_KEY_BYTES:
+                raise _RefusedError
             rows = self._all(values)
         except (*UNREADABLE, _RefusedError, TypeError):
-            return self._decode_each(values)
+            return self._decode_each(values, keys or [None] * len(values))
         return Decoded(self._columns(rows), list(range(len(rows))), [])
 
     def _all(self, values: Sequence[Any]) -> list[Any]:
@@ -110,10 +116,12 @@ class Codec:
             raise _RefusedError(Reason.NOT_JSON, f"the value is nested more than {MAX_DEPTH} levels deep")
         return self._decoder.decode(value)
 
-    def _decode_each(self, values: Sequence[bytes | None]) -> Decoded:
+    def _decode_each(self, values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> Decoded:
         rows, positions, rejects = [], [], []
-        for position, value in enumerate(values):
+        for position, (value, key) in enumerate(zip(values, keys, strict=True)):
             try:
+                if key and len(key) > MAX_KEY_BYTES:
+                    raise _RefusedError(Reason.TOO_LARGE, f"the key has {len(key)} bytes, more than {MAX_KEY_BYTES}")
                 rows.append(self._one(value))
                 positions.append(position)
             except (*UNREADABLE, _RefusedError) as error:

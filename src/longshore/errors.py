@@ -58,6 +58,10 @@ class FormatError(LongshoreError):
     """A stored format (pane, profile, manifest, snapshot) is newer than this program, or damaged."""
 
 
+class NewerFormatError(FormatError):
+    """Nothing is wrong with what is stored: a newer program wrote it."""
+
+
 class IntegrityError(LongshoreError):
     """Bytes are not what their sha256 says."""
 

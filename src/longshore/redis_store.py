@@ -32,6 +32,10 @@ CHANNEL = "longshore:model:events"
 KEPT_BLOBS = 3
 """The active one and those it displaced last: a rollback finds its bytes without an upload. As many manifests."""
 
+MAX_POINTER_BYTES = 64 * 1024
+MAX_BLOB_BYTES = 256 * 1024 * 1024
+"""No more is read of a key: a stranger's value costs no more memory. A larger model comes from the registry."""
+
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 2.0
 RETRIES = 1
@@ -42,7 +46,7 @@ SILENCE_S = 30.0
 
 # Replaces the pointer only if it still holds what the decision was made on; a key of another type holds nothing.
 _SWAP = """
-local held = redis.pcall('GET', KEYS[1])
+local held = redis.pcall('GETRANGE', KEYS[1], 0, ARGV[5])
 if type(held) ~= 'string' then held = '' end
 if held ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
@@ -122,7 +126,7 @@ class ModelCache:
                 blobs = _recent(sha256, [pointer.sha256, *pointer.recent] if pointer else [])
                 manifests = _recent(described, [pointer.manifest, *pointer.recent_manifests] if pointer else [])
                 value = _encode(record, sha256, blobs[: KEPT_BLOBS - 1], described, manifests[: KEPT_BLOBS - 1])
-                if self._swap(keys=[POINTER], args=[held, value, CHANNEL, str(record.generation)]):
+                if self._swap(keys=[POINTER], args=[held, value, CHANNEL, str(record.generation), MAX_POINTER_BYTES]):
                     self._delete_blobs(blobs[KEPT_BLOBS - 1 :] + manifests[KEPT_BLOBS - 1 :])
                     return True
 
@@ -154,7 +158,7 @@ class ModelCache:
 
         """
         with self._talking("reading the model"):
-            data = self._get(BLOB + sha256)
+            data = self._get(BLOB + sha256, MAX_BLOB_BYTES)
         if data is not None:
             _check(data, sha256, f"{BLOB}{sha256} in Redis")
         return data
@@ -189,15 +193,16 @@ class ModelCache:
 
     def _read_pointer(self) -> tuple[bytes, ActivePointer | None]:
         """The raw value (empty: none) and what it means; unreadable is as good as absent."""
-        held = self._get(POINTER) or b""
+        held = self._get(POINTER, MAX_POINTER_BYTES) or b""
         try:
-            return held, msgspec.json.decode(held, type=ActivePointer) if held else None
+            readable = 0 < len(held) <= MAX_POINTER_BYTES
+            return held, msgspec.json.decode(held, type=ActivePointer) if readable else None
         except UNREADABLE:
             return held, None
 
     def _store_blob(self, sha256: str, blob: bytes) -> None:
         if not self._redis.set(BLOB + sha256, blob, nx=True):
-            held = self._get(BLOB + sha256)
+            held = self._get(BLOB + sha256, MAX_BLOB_BYTES)
             if held != blob:
                 self._redis.set(BLOB + sha256, blob)
 
@@ -205,13 +210,14 @@ class ModelCache:
         if sha256s:
             self._redis.delete(*(BLOB + sha256 for sha256 in sha256s))
 
-    def _get(self, key: str) -> bytes | None:
+    def _get(self, key: str, most: int) -> bytes | None:
+        """A key's value, or the first bytes of one that is longer than any of ours; None where it holds nothing."""
         try:
-            found: Any = self._redis.get(key)
+            found: Any = self._redis.getrange(key, 0, most)
         except redis.ResponseError as error:
             _raise_unless_wrong_type(error)
             return None
-        return None if found is None else bytes(found)
+        return bytes(found) or None
 
     @contextlib.contextmanager
     def _talking(self, doing: str) -> Iterator[None]:

@@ -84,7 +84,8 @@ class ServedModel:
         inputs: dict[str, Any] = {}
         if self.numeric:
             order = _positions(self.numeric, [field.name for field in columns.schema.numeric])
-            inputs["numeric"] = np.ascontiguousarray(columns.numeric[:, order], dtype=np.float32)
+            with np.errstate(over="ignore"):  # beyond float32 a number is infinite to the model, which then says so
+                inputs["numeric"] = np.ascontiguousarray(columns.numeric[:, order], dtype=np.float32)
         if self.nominal:
             order = _positions(self.nominal, [field.name for field in columns.schema.nominal])
             values = np.empty((len(columns), len(order)), dtype=object)

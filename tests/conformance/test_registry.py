@@ -124,6 +124,8 @@ def test_a_damaged_manifest_is_named_and_blocks_no_other_version(registry_url: s
     assert afresh.verify("v2") == []
     with pytest.raises(FormatError, match=r"versions/v1/manifest.json"):
         afresh.manifest("v1")
+    assert [event.version for event in afresh.events()] == ["v2"]
+    assert afresh.register({"model.onnx": b"3"}, {"trigger_id": "t2"}) == "v3"
 
 
 @pytest.mark.parametrize("key", ["versions/v1/manifest.json", "aliases/champion/1.json"])

@@ -16,7 +16,7 @@ from longshore import redis_store
 from longshore.config import Settings
 from longshore.errors import IntegrityError, UnavailableError
 from longshore.records import ModelEventKind
-from longshore.redis_store import BLOB, CHANNEL, KEPT_BLOBS, POINTER, ModelCache
+from longshore.redis_store import BLOB, CHANNEL, KEPT_BLOBS, MAX_POINTER_BYTES, POINTER, ModelCache
 from longshore.registry import AliasRecord
 
 pytestmark = pytest.mark.integration
@@ -128,6 +128,7 @@ def test_concurrent_publishers_leave_the_highest_generation_and_its_bytes(cache:
         b'{"version": "v9", "sha256": "short", "generation": 9}',
         b'{"version": "v9", "sha256": "' + b"a" * 64 + b'", "generation": "9"}',
         b'{"version": "v9", "sha256": "' + b"a" * 64 + b'", "generation": 0}',
+        b'{"version": "v9", "sha256": "' + b"a" * 64 + b'", "generation": 9}' + b" " * MAX_POINTER_BYTES,
     ],
 )
 def test_an_unreadable_pointer_is_as_good_as_none_and_is_replaced(
@@ -160,6 +161,18 @@ def test_damaged_bytes_are_never_returned_and_are_replaced(cache: ModelCache, ra
     cache.restore_blob(sha256, b"model 1")
     assert cache.blob(sha256) == b"model 1"
     assert cache.blob("0" * 64) is None
+
+
+def test_no_more_is_read_of_a_value_than_any_of_ours_has(
+    cache: ModelCache, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "MAX_BLOB_BYTES", 10)
+    sha256, _ = publish(cache, 1)
+    raw.set(BLOB + sha256, b"model 1" * 1_000)
+    with pytest.raises(IntegrityError, match=sha256):
+        cache.blob(sha256)
+    cache.restore_blob(sha256, b"model 1")
+    assert cache.blob(sha256) == b"model 1"
 
 
 def test_bytes_that_are_not_their_sha256_are_not_published(cache: ModelCache, raw: redis.Redis) -> None:

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
-from tests.malformed_corpus import BAD, GOOD_ENOUGH
+from tests.malformed_corpus import BAD, GOOD_ENOUGH, record
 from tests.services import Services, free_port, services, settings_for
 from tests.waiting import eventually
 
@@ -41,6 +41,12 @@ EVENT_TIME = 1_700_000_000_000
 SENT_AT = (int(time.time()) - 3_600) * 1_000
 """Recent: a dead letter keeps its record's timestamp, and the broker deletes what is older than the retention."""
 HEADERS = [("trace", b"\x00\xff"), ("trace", b"again"), ("empty", None)]
+HEAVY: dict[str, tuple[bytes, bytes, list[tuple[str, bytes]]]] = {
+    "a long key": (record(note="x" * 890_000), b"k" * 150_000, []),
+    "long headers": (b"{" + b"x" * 100_000, b"k", [("h", b"x" * 930_000)]),
+    "a key that fills it": (b"{", b"k" * 1_040_000, []),
+    "headers like ours": (b"{", b"k", [(f"{MARK}exception.stacktrace", b"x" * 520_000)] * 2),
+}
 
 Coordinates = tuple[int, int]
 
@@ -56,6 +62,7 @@ class World:
     scorer: Any
     valid: dict[Coordinates, tuple[bytes | None, bytes]]
     bad: dict[Coordinates, tuple[str, bytes]]
+    heavy: dict[Coordinates, str]
     predictions: list[Any]
     dead: list[Any]
 
@@ -123,10 +130,10 @@ def world(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with services(settings, stack, folder, 5) as (run, cache):
         assert run.once("train", "--rows", "2000")["version"] == "v1"
         scorer = run.start("score", "--instance", "one", LONGSHORE_SERVER__PORT=str(port))
-        world = World(run, cache, stack.bootstrap_servers, port, scorer, {}, {}, [], [])
+        world = World(run, cache, stack.bootstrap_servers, port, scorer, {}, {}, {}, [], [])
         send(world)
         world.predictions = read_committed(world.bootstrap, f"{PREFIX}predictions", len(world.valid))
-        world.dead = read_committed(world.bootstrap, f"{PREFIX}districts.dlq", len(world.bad))
+        world.dead = read_committed(world.bootstrap, f"{PREFIX}districts.dlq", len(world.bad) + len(world.heavy))
         yield world
 
 
@@ -152,6 +159,9 @@ def send(world: World) -> None:
             producer.produce(
                 f"{PREFIX}districts", broken, bad_key, headers=own, timestamp=SENT_AT, on_delivery=callback
             )
+    for kind, (value, key, headers) in HEAVY.items():
+        callback = note(world.heavy, kind)
+        producer.produce(f"{PREFIX}districts", value, key, headers=headers, on_delivery=callback)
     assert not bad
     assert producer.flush(30) == 0
     assert len(world.valid) >= VALID + 30
@@ -203,6 +213,8 @@ def test_each_malformed_record_is_a_dead_letter_with_its_reason(world: World) ->
         context = {name: text for name, text in message.headers() if name.startswith(MARK)}
         at = int(context[f"{MARK}partition"]), int(context[f"{MARK}offset"])
         assert at not in found
+        if at in world.heavy:
+            continue
         found[at] = message
         assert set(context) == {MARK + name for name in CONNECT}
         assert len(message.headers()) == len(HEADERS) + len(CONNECT) + 1  # longshore.source
@@ -218,6 +230,23 @@ def test_each_malformed_record_is_a_dead_letter_with_its_reason(world: World) ->
         assert context["task.id"] == "one"
         assert context["exception.class.name"].endswith(f".{reason.value}")
         assert context["exception.message"] and context["exception.message"] in context["exception.stacktrace"]
+
+
+def test_a_record_that_could_not_be_written_beside_what_is_added_stops_nothing(world: World) -> None:
+    """Key, value and headers that Kafka took together, and would not take with an envelope around them."""
+    found = {}
+    for message in world.dead:
+        headers = dict(message.headers())
+        at = int(headers[f"{MARK}partition"]), int(headers[f"{MARK}offset"])
+        if at in world.heavy:
+            found[world.heavy[at]] = (message, headers)
+    assert set(found) == set(HEAVY)
+    for kind, (message, headers) in found.items():
+        value, key, _ = HEAVY[kind]
+        assert headers["longshore.truncated"] == str(len(value)).encode()
+        assert value.startswith(message.value() or b"")
+        assert key.startswith(message.key() or b"")
+        assert headers["longshore.source"].startswith(f"{PREFIX}districts/".encode())
 
 
 def test_redis_holds_the_pointer_and_the_bytes_it_names(world: World) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.malformed_corpus import BAD, GOOD_ENOUGH, extra, record, without
 
-from longshore.codec import Codec
+from longshore.codec import MAX_KEY_BYTES, Codec, Reason
 from longshore.schema import Field, Kind, Schema, districts
 
 
@@ -107,3 +107,11 @@ def test_every_position_is_accounted_for_once_and_what_is_accepted_is_json(value
     assert sorted(decoded.positions + [r.position for r in decoded.rejects]) == list(range(len(values)))
     for position in decoded.positions:
         json.loads(values[position].decode("utf-8"))
+
+
+def test_a_key_too_long_for_a_prediction_is_a_reject_of_its_own() -> None:
+    keys = [b"k", None, b"k" * (MAX_KEY_BYTES + 1), b"k" * MAX_KEY_BYTES]
+    decoded = Codec(districts()).decode([record(record_id=str(i)) for i in range(4)], keys)
+    assert decoded.positions == [0, 1, 3]
+    assert [(reject.position, reject.reason) for reject in decoded.rejects] == [(2, Reason.TOO_LARGE)]
+    assert "the key has 65537 bytes" in decoded.rejects[0].message

@@ -165,6 +165,20 @@ def test_what_scorers_would_refuse_is_shown_and_not_promoted(run: Run, tmp_path:
     assert run("promote", "v1")["changed"]
 
 
+def test_all_takes_over_what_a_trusted_key_has_signed_and_nothing_else(run: Run, tmp_path: Path) -> None:
+    shared = settings(tmp_path)
+    registry = Registry.open(shared.registry(), "default")
+    registry.register({"model.onnx": b"x"}, {}, signer=signer(shared))
+    registry.register({"model.onnx": b"planted"}, {})
+    registry.register({"model.onnx": b"planted"}, {}, signer=Signer.generate())
+    run("keygen", "--rotate")
+    told = run("sign", "--all", code=1)
+    assert told["signed"] == ["v1"]
+    assert sorted(told["refused"]) == ["v2", "v3"]
+    assert "sign it by name" in told["refused"]["v2"][0]
+    assert run("sign", "v2", "v3")["signed"] == ["v2", "v3"]
+
+
 def test_damaged_versions_are_not_signed(run: Run, tmp_path: Path) -> None:
     registry = Registry.open(settings(tmp_path).registry(), "default")
     registry.register({"model.onnx": b"x"}, {})

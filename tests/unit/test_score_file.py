@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -140,7 +143,10 @@ def test_parquet_keeps_its_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert set(rejects["reason"].to_pylist()) == {"InvalidRecord"}
 
 
-@pytest.mark.parametrize("column", [pa.array([True, False]), pa.array([b"\xff", b"a"]), pa.array(["x", "y"])])
+@pytest.mark.parametrize(
+    "column",
+    [pa.array([True, False]), pa.array([b"\xff", b"a"]), pa.array(["x", "y"]), pa.array([2**30, 1], pa.date32())],
+)
 def test_parquet_of_another_type_is_rejected_row_by_row(tmp_path: Path, column: Any) -> None:
     path, to = tmp_path / "in.parquet", tmp_path / "out.parquet"
     pq.write_table(pa.table({"level": column, "flow": [1.0, 2.0], "soil": ["a", "b"]}), path)
@@ -167,6 +173,20 @@ def test_a_file_that_breaks_halfway_leaves_nothing_behind(tmp_path: Path, monkey
     with pytest.raises(DataError, match="line"):
         scored(path, to)
     assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_full_disk_is_an_error_of_ours_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path, to = tmp_path / f"in.{suffix}", tmp_path / f"out.{suffix}"
+    table = pa.table({"level": [1.0, -1.0], "flow": [1.0, 2.0], "soil": ["a", "b"]})
+    pq.write_table(table, path) if suffix == "parquet" else path.write_text("level,flow,soil\n1,1,a\n-1,1,a\n")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=full))
+    with pytest.raises(DataError, match="No space left"):
+        scored(path, to)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ from longshore.config import ScorerSettings, Settings
 from longshore.errors import UnavailableError
 from longshore.schema import districts
 from longshore.scorer import service
-from longshore.scorer.encode import CONTEXT, SOURCE, dead_letter
+from longshore.scorer.encode import CONTEXT, SOURCE, dead_letter, with_traces
 from longshore.scorer.models import Candidate, Models
 from longshore.scorer.score import score
 from longshore.scorer.service import Scorer
 from longshore.service import Runtime
-from longshore.stream import Message
+from longshore.stream import Message, Single
 
 INPUT, OUTPUT, DEAD = "longshore.districts", "longshore.predictions", "longshore.districts.dlq"
 
@@ -345,6 +345,29 @@ def test_a_dead_letter_too_large_for_kafka_holds_its_beginning_and_says_so() -> 
     assert headers["longshore.truncated"] == b"3000000"
     assert 900_000 < len(letter.value or b"") < 950_000
     assert sum(len(n) + len(v) for n, v in headers.items()) + len(letter.value or b"") + 1_000 < 951_000
+
+
+def test_a_dead_letter_fits_whatever_its_record_was_made_of() -> None:
+    context = [(CONTEXT + "exception.stacktrace", b"x" * 600_000), (CONTEXT + "stage", b"x" * 600_000)]
+    for key, headers in (
+        (b"k" * 3_000_000, None),
+        (b"k", context),
+        (b"k" * 900_000, context),
+        (None, [("h" * 999_999, b"")]),
+    ):
+        message = Record("in", 0, 7, key, b"v", headers)
+        letter = dead_letter(message, Reject(0, Reason.TOO_LARGE, "too large"), topic="in.dlq", task="s-1")
+        own = letter.headers or []
+        assert len(letter.key or b"") + len(letter.value or b"") + sum(len(n) + len(v) for n, v in own) <= 950_000
+        assert dict(own)["longshore.truncated"] == b"1"
+        assert dict(own)[SOURCE] == b"in/0/7"
+        assert (letter.key is None) == (key is None)
+
+
+def test_a_trace_header_that_is_none_does_not_go_along() -> None:
+    message = Record("in", 0, 7, None, record(), [("tracestate", b"x" * 200_000), ("traceparent", b"00-1")])
+    (output,) = with_traces("out", [message], [{"key": None, "value": b"v"}])
+    assert isinstance(output, Single) and output.headers == [("traceparent", b"00-1")]
 
 
 def test_trace_headers_go_along_and_keep_their_place() -> None:

@@ -14,7 +14,7 @@ from tests.model_world import STRANGER, World, answer, swaps, watch_parsers
 
 from longshore.schema import Field, Kind, Schema, districts
 from longshore.scorer.checks import Reason
-from longshore.scorer.models import MAX_WAIT
+from longshore.scorer.waits import MAX_WAIT
 from longshore.signing import Signer
 
 
@@ -89,6 +89,40 @@ def test_redis_alone_is_enough_where_no_registry_can_be_asked(world: World, tmp_
     elsewhere = World(tmp_path / "elsewhere", signer=world.signer, cache=world.cache)
     models = elsewhere.models()
     assert models.refresh()
+    assert answer(models) == 1.0
+
+
+@pytest.mark.parametrize("planted", [{"version": "v1", "generation": 999}, {"version": "v1", "generation": 2}])
+def test_a_model_taken_while_the_registry_was_away_gives_way_once_it_answers(
+    world: World, planted: dict[str, Any]
+) -> None:
+    world.promote(1.0)
+    world.promote(2.0)
+    world.point(**planted)
+    aliases = world.path("v1", "").parents[1] / "aliases"
+    away = aliases.rename(aliases.with_name("away"))
+    models = world.models()
+    assert models.refresh() and answer(models) == 1.0
+    assert not models.refresh()
+    away.rename(aliases)
+    assert models.refresh()
+    assert answer(models) == 2.0
+    assert not models.refresh()
+    world.promote(3.0)
+    assert models.refresh()
+    assert answer(models) == 3.0
+
+
+def test_a_model_taken_while_the_registry_was_away_stays_where_it_was_right(world: World) -> None:
+    world.promote(1.0)
+    aliases = world.path("v1", "").parents[1] / "aliases"
+    away = aliases.rename(aliases.with_name("away"))
+    models = world.models()
+    assert models.refresh()
+    away.rename(aliases)
+    assert not models.refresh()
+    world.point("v1", generation=999)
+    assert not models.refresh()
     assert answer(models) == 1.0
 
 

@@ -6,6 +6,7 @@ The application is the real one; the model is a sum, so that each answer tells w
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import math
 import struct
@@ -16,9 +17,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from uvicorn.server import ServerState
 
 from longshore.codec import Codec
 from longshore.columns import Columns, Floats
@@ -27,7 +30,7 @@ from longshore.profile import Profile, StreamProfile
 from longshore.schema import Field, Kind, Schema, districts
 from longshore.scorer.models import Active
 from longshore.scorer.score import score
-from longshore.scorer.serving import protocol
+from longshore.scorer.serving import limits, protocol
 from longshore.scorer.serving.answers import Answer, Answers, Job
 from longshore.scorer.serving.app import Parts, Server
 from longshore.scorer.serving.batching import Batcher, BusyError
@@ -513,3 +516,33 @@ def test_hints_are_the_references_quantiles() -> None:
 def stream(name: str, kind: Kind, edges: Floats, counts: list[int], categories: tuple[str, ...]) -> StreamProfile:
     none = np.zeros(len(counts), dtype=np.int64)
     return StreamProfile(name, kind, edges, none, categories, np.array(counts), none, 1.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /", b"POST / HTTP/1.1\r\n"]
+)
+def test_who_does_not_end_a_head_is_let_go(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(limits, "HEAD_TIMEOUT_S", 0.2)
+    answered = asyncio.run(asyncio.wait_for(talk(sent), 20))
+    assert answered.count(b"HTTP/1.1 200") == sent.count(b"\r\n\r\n")
+
+
+async def talk(sent: bytes) -> bytes:
+    """What a server says until it hangs up."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_keep_alive=60)
+    config.load()
+    made = functools.partial(limits.BoundedHttp, config=config, server_state=ServerState(), app_state={})
+    server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    try:
+        writer.write(sent)
+        return await reader.read()
+    finally:
+        writer.close()
+        server.close()

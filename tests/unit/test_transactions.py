@@ -79,9 +79,9 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
         event.set()
 
 
-def started(timeout_ms: int = 1_000) -> Transactions:
+def started(timeout_ms: int = 1_000, stop: threading.Event | None = None) -> Transactions:
     kafka = KafkaSettings(transaction_timeout_ms=timeout_ms)
-    return Transactions(Settings(bootstrap_servers="nowhere:1", kafka=kafka), "id", "scorer")
+    return Transactions(Settings(bootstrap_servers="nowhere:1", kafka=kafka), "id", "scorer", stop=stop)
 
 
 def finish(under_test: Transactions) -> None:
@@ -111,6 +111,23 @@ def test_ready_open_committing_ready(script: Script) -> None:
         "commit_transaction",
     ]  # fmt: skip
     assert not under_test.settle(), "there is nothing more to settle"
+
+
+def test_a_start_that_is_not_wanted_any_more_does_not_wait_for_kafka(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "STOP_GRACE_S", 0.2)
+    script.hang["init_transactions"] = threading.Event()
+    stop = threading.Event()
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(UnavailableError, match="told to stop"):
+        started(stop=stop)
+
+
+def test_a_start_that_is_nearly_done_is_waited_for(script: Script) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert started(stop=stop).state is State.READY
 
 
 def test_the_next_transaction_waits_for_the_one_under_way(script: Script) -> None:

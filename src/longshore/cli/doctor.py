@@ -9,9 +9,12 @@ import click
 
 from longshore.cli.app import App, output_option, pass_app, print_json
 from longshore.errors import EXIT_FAILED, ConfigurationError, LongshoreError
-from longshore.kafka.admin import check_reachable, existing_topics
+from longshore.kafka.admin import check_reachable, existing_topics, topic_setting
 from longshore.redis_store import ModelCache
 from longshore.registry import Registry
+
+MESSAGE_BYTES = 1_000_000
+"""What a client sends at most by default, and a prediction or dead letter may need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,13 @@ def _topics(app: App) -> str:
             f"records, predictions and labels have different numbers of partitions: {sorted(counts)}",
             mend="give the three the same number; adding partitions changes the order within a key",
         )
+    for topic in (app.topics.predictions, app.topics.dead_letters):
+        most = topic_setting(app.settings, topic, "max.message.bytes")
+        if most is not None and int(most) < MESSAGE_BYTES:
+            raise ConfigurationError(
+                f"{topic} has max.message.bytes = {most}: a long record's prediction would be refused again and again",
+                mend=f"raise it to {MESSAGE_BYTES} or more",
+            )
     return f"{len(specs)} there, data topics with {counts.pop()} partitions"
 
 

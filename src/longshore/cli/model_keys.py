@@ -58,32 +58,39 @@ def list_keys(app: App, output: str) -> None:
 
 
 @click.command("sign")
-@click.argument("version", required=False)
-@click.option("--all", "everything", is_flag=True, help="Every version that is whole.")
+@click.argument("versions", metavar="[VERSION]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every version that a key trusted here has signed already.")
 @output_option
 @pass_app
-def sign(app: App, version: str | None, everything: bool, output: str) -> None:
-    """Put a signature by the present key beside a version, which itself never changes.
+def sign(app: App, versions: tuple[str, ...], everything: bool, output: str) -> None:
+    """Put a signature by the present key beside versions, which themselves never change.
 
-    For versions made before there was a key, and for a new key (docs/models.md). Files are compared with their sha256
-    first. Sign only what you know to be yours.
+    --all is for a new key: it takes over what the old ones vouch for. What nobody has signed is signed by name only,
+    since it may be a stranger's: sign what you know to be yours (docs/models.md). Files are compared with their sha256
+    first.
     """
-    if bool(version) == everything:
-        raise ConfigurationError("give either VERSION or --all", mend="name a version, or all")
+    if bool(versions) == everything:
+        raise ConfigurationError("give either VERSION or --all", mend="name versions, or all")
     registry, key = opened(app), signer(app.settings)
-    wanted = [resolve(registry, version)[0]] if version else registry.versions()
+    wanted = [resolve(registry, version)[0] for version in versions] or registry.versions()
     require_some(registry, wanted)
-    damaged = {name: found for name in wanted if (found := registry.verify(name))}
-    done = [name for name in wanted if name not in damaged]
+    refused = {name: found for name in wanted if (found := registry.verify(name))}
+    if everything:
+        refused |= {
+            name: [f"{'; '.join(found)}; if it is yours, sign it by name"]
+            for name in wanted
+            if name not in refused and (found := objection(app, registry, name))
+        }
+    done = [name for name in wanted if name not in refused]
     for name in done:
         registry.notes.sign(name, registry.manifest(name), key)
     if output == "json":
-        print_json({"key_id": key.key_id, "signed": done, "damaged": damaged})
+        print_json({"key_id": key.key_id, "signed": done, "refused": refused})
     else:
         click.echo(f"signed by {key.key_id}: {', '.join(done) or 'none'}")
-        for name, found in damaged.items():
+        for name, found in refused.items():
             click.echo(f"not signed: {name}: {'; '.join(found)}", err=True)
-    if damaged:
+    if refused:
         raise click.exceptions.Exit(1)
 
 

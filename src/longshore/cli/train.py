@@ -166,6 +166,7 @@ def _follow(app: App, instance: str | None, label_wait_s: float) -> None:
             group=settings.topic_prefix + settings.trainer.group,
             instance=name,
             topics=[app.topics.requests],
+            stop=runtime.stop,
             on_revoked=follower.drop,
             on_lost=follower.drop,
         )

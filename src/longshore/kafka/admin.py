@@ -53,9 +53,19 @@ def broker_setting(settings: Settings, name: str) -> str | None:
     timeout_s = min(SETTING_TIMEOUT_S, settings.kafka.request_timeout_s)
     with _admin(settings, f"reading the broker's {name}") as admin:
         broker = min(admin.list_topics(timeout=timeout_s).brokers)
-        resource = ConfigResource(ResourceType.BROKER, str(broker))
-        entries = admin.describe_configs([resource], request_timeout=timeout_s)[resource].result()
-        return entries[name].value if name in entries else None
+        return _setting(admin, ConfigResource(ResourceType.BROKER, str(broker)), name, timeout_s)
+
+
+def topic_setting(settings: Settings, topic: str, name: str) -> str | None:
+    """What a topic has for `name`, its own or the broker's default; errors as `broker_setting`."""
+    with _admin(settings, f"reading {topic}'s {name}") as admin:
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        return _setting(admin, resource, name, settings.kafka.request_timeout_s)
+
+
+def _setting(admin: AdminClient, resource: ConfigResource, name: str, timeout_s: float) -> str | None:
+    entries = admin.describe_configs([resource], request_timeout=timeout_s)[resource].result()
+    return entries[name].value if name in entries else None
 
 
 def existing_topics(settings: Settings) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Unpack
 
 from longshore.config import Settings
@@ -12,13 +13,24 @@ from longshore.kafka.transactions import Transactions
 
 
 class ExactlyOnce(GroupMember):
-    """A member whose outputs and positions advance in one Kafka transaction, or not at all."""
+    """A member whose outputs and positions advance in one Kafka transaction, or not at all.
+
+    Starting waits for Kafka; `stop` ends that early, with an UnavailableError.
+    """
 
     def __init__(
-        self, settings: Settings, *, group: str, instance: str, topics: list[str], **hooks: Unpack[Hooks]
+        self,
+        settings: Settings,
+        *,
+        group: str,
+        instance: str,
+        topics: list[str],
+        stop: threading.Event | None = None,
+        **hooks: Unpack[Hooks],
     ) -> None:
+        service = group.removeprefix(settings.topic_prefix)
         # First of all: it settles what a predecessor of this name left open, which holds up every reader.
-        transactions = Transactions(settings, f"{group}-{instance}", group.removeprefix(settings.topic_prefix))
+        transactions = Transactions(settings, f"{group}-{instance}", service, stop=stop)
         super().__init__(settings, transactions, group=group, topics=topics, **hooks)
 
 

@@ -30,6 +30,7 @@ class LagReport:
     def __init__(self, service: str) -> None:
         self._service = service
         self._next = 0.0
+        self._told: set[tuple[str, str]] = set()
 
     def tick(self, consumer: Consumer, positions: Mapping[tuple[str, int], int]) -> None:
         """Call as often as you like."""
@@ -37,5 +38,9 @@ class LagReport:
         if now < self._next:
             return
         self._next = now + INTERVAL_S
-        for (topic, number), lag in lags(consumer, positions).items():
-            telemetry.CONSUMER_LAG.labels(self._service, topic, str(number)).set(lag)
+        found = {(topic, str(number)): lag for (topic, number), lag in lags(consumer, positions).items()}
+        for place in self._told - found.keys():
+            telemetry.CONSUMER_LAG.remove(self._service, *place)  # another member tells it now
+        for place, lag in found.items():
+            telemetry.CONSUMER_LAG.labels(self._service, *place).set(lag)
+        self._told = set(found)

@@ -9,9 +9,10 @@ committed offsets: an abort does not move a consumer.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 import structlog
@@ -30,6 +31,9 @@ log = structlog.get_logger()
 
 START_TIMEOUT_S = 45.0
 """For `init_transactions`: longer than a broker's restart, shorter than `max.poll.interval.ms`."""
+STOP_LOOK_S, STOP_GRACE_S = 0.1, 3.0
+"""How often a start looks whether it is still wanted, and how long it goes on when it is not: an orchestrator kills
+whoever has not ended after 10 s."""
 OFFSETS_TIMEOUT_S = 2.5
 """For `send_offsets_to_transaction`: one round trip, and the call that hangs whenever its connection is cut."""
 WATCHDOG_S = 0.5
@@ -65,11 +69,14 @@ class Transactions:
     FencedError, UnavailableError (no broker to start again with).
     """
 
-    def __init__(self, settings: Settings, transactional_id: str, service: str) -> None:
+    def __init__(
+        self, settings: Settings, transactional_id: str, service: str, *, stop: threading.Event | None = None
+    ) -> None:
         self.state = State.READY
         self._settings = settings
         self._id = transactional_id
         self._service = service
+        self._stop = stop or threading.Event()
         # A call that hangs (librdkafka #5456) holds up its partitions: half of what the broker would wait for it.
         self._call_timeout_s = settings.kafka.transaction_timeout_ms / 2_000
         self._flight: _Flight | None = None
@@ -212,12 +219,23 @@ class Transactions:
         self._watched = Watched(f"transactions {self._id}")
         try:
             self._producer = Producer(self._config())
-            self._call(lambda: self._producer.init_transactions(START_TIMEOUT_S), START_TIMEOUT_S)
+            self._await_start(self._watched.start(lambda: self._producer.init_transactions(START_TIMEOUT_S)))
         except KafkaException as error:
             raise self._end(translate(error, f"starting transactions as {self._id}")) from error
         except TimeoutError as error:
             late = f"starting transactions as {self._id}: no answer in {START_TIMEOUT_S:.0f} s"
             raise self._end(UnavailableError(late, mend="see that Kafka is up")) from error
+
+    def _await_start(self, started: Future[None]) -> None:
+        """Wait for it; not for long where the process was told to stop: Kafka may be away for as long as it likes."""
+        deadline = time.monotonic() + START_TIMEOUT_S + WATCHDOG_S
+        while not (stopping := self._stop.is_set()) and time.monotonic() < deadline:
+            if wait([started], STOP_LOOK_S).done:
+                return started.result()
+        if stopping and not wait([started], STOP_GRACE_S).done:
+            told = f"starting transactions as {self._id}: told to stop before Kafka answered"
+            raise self._end(UnavailableError(told, mend="see that Kafka is up"))
+        return started.result(0)
 
     def _end(self, reason: LongshoreError) -> LongshoreError:
         self._move(Event.END)

@@ -14,30 +14,33 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
-from longshore.errors import ConfigurationError, ConflictError, FormatError, IntegrityError
+from longshore.errors import ConfigurationError, ConflictError, FormatError, IntegrityError, NewerFormatError
 from longshore.records import ModelEvent, ModelEventKind
 from longshore.registry import claims, timeline
 from longshore.registry.claims import Claim, Clock
 from longshore.registry.formats import (
-    FORMAT,
     AliasRecord,
     Rejection,
     check_name,
     decode,
     decode_manifest,
     encode,
+    encode_manifest,
     numbers,
     version_number,
 )
 from longshore.registry.notes import Notes
 from longshore.registry.store import Store, open_store
-from longshore.signing import SIGNATURE, Signer
+from longshore.signing import Signer
 
 MODEL_FILE = "model.onnx"
 MANIFEST = "manifest.json"
 CHAMPION = "champion"
 PREVIOUS = "previous"
+
+log = structlog.get_logger()
 
 _MOVES = (ModelEventKind.PROMOTED, ModelEventKind.ROLLED_BACK)
 
@@ -55,6 +58,7 @@ class Registry:
         self._clock = clock
         self._manifests: dict[str, dict[str, Any]] = {}
         self._moves: dict[tuple[str, int], AliasRecord] = {}
+        self._unreadable: set[str] = set()
         self.notes = Notes(store)
 
     @classmethod
@@ -89,7 +93,8 @@ class Registry:
             if found := self.find_trigger(trigger_id):
                 raise ConflictError(f"{found} is registered for {trigger_id} already", mend="go on with that version")
             version = f"v{number}"
-            document = self._document(version, names, manifest, signer)
+            created = datetime.fromtimestamp(self._clock(), UTC)
+            document = encode_manifest({"model": self.model, **manifest}, version, created, names, signer)
             try:
                 self._store.create_folder(f"versions/{version}", {**names, MANIFEST: document})
             except ConflictError:
@@ -98,7 +103,8 @@ class Registry:
 
     def versions(self) -> list[str]:
         """Every complete version, oldest first."""
-        return [version for version in self._numbered() if self._is_complete(version)]
+        known, read = self._manifests, self._store.read
+        return [v for v in self._numbered() if v in known or read(f"versions/{v}/{MANIFEST}") is not None]
 
     def manifest(self, version: str) -> dict[str, Any]:
         """A version's manifest (a copy).
@@ -239,45 +245,40 @@ class Registry:
 
     def find_trigger(self, trigger_id: str) -> str | None:
         """The version registered for a request: a resumed run goes on from there."""
-        matches = (version for version in self.versions() if self.manifest(version).get("trigger_id") == trigger_id)
+        matches = (version for version in self.versions() if self._readable(version).get("trigger_id") == trigger_id)
         return next(matches, None) if trigger_id else None
 
     def events(self) -> list[ModelEvent]:
         """Everything that happened, each once, in order of time: what `model.events` must hold."""
-        manifests = {version: self.manifest(version) for version in self.versions()}
+        manifests = {version: found for version in self.versions() if (found := self._readable(version))}
         notes = self.notes
         return timeline.events(self.model, manifests, notes.rejections(), self.history(), notes.refusals())
-
-    def _document(
-        self, version: str, files: Mapping[str, bytes], manifest: Mapping[str, Any], signer: Signer | None
-    ) -> bytes:
-        described = {n: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for n, data in files.items()}
-        created = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
-        ours = {"format": FORMAT, "version": version, "created": created, "files": described}
-        document = {"model": self.model, **manifest, **ours}
-        return encode(document if signer is None else {**document, SIGNATURE: signer.sign(document)})
 
     def _numbered(self) -> list[str]:
         """Every folder that takes a version's number, complete or not."""
         found = [name for name in self._store.names("versions") if version_number(name)]
         return sorted(found, key=lambda name: version_number(name) or 0)
 
-    def _is_complete(self, version: str) -> bool:
-        return version in self._manifests or self._store.read(f"versions/{version}/{MANIFEST}") is not None
+    def _readable(self, version: str) -> dict[str, Any]:
+        """The manifest; empty where it is damaged: `verify` tells of that, and the other versions' work goes on."""
+        try:
+            return self._find_manifest(version) or {}
+        except NewerFormatError:
+            raise
+        except FormatError as error:
+            if version not in self._unreadable:
+                self._unreadable.add(version)
+                log.error("a version is passed over", model=self.model, version=version, error=str(error))
+            return {}
 
     def _next_number(self) -> int:
-        taken = self._numbered()
-        return (version_number(taken[-1]) or 0) + 1 if taken else 1
+        return max((version_number(name) or 0 for name in self._numbered()), default=0) + 1
 
     def _find_manifest(self, version: str) -> dict[str, Any] | None:
-        found = self._manifests.get(version)
-        if found is None:
-            key = f"versions/{version}/{MANIFEST}"
-            data = self._store.read(key)
-            if data is None:
-                return None
-            found = self._manifests[version] = decode_manifest(data, key)
-        return found
+        key = f"versions/{version}/{MANIFEST}"
+        if version not in self._manifests and (data := self._store.read(key)) is not None:
+            self._manifests[version] = decode_manifest(data, key)
+        return self._manifests.get(version)
 
     def _described(self, version: str, name: str) -> dict[str, Any]:
         files: dict[str, dict[str, Any]] = self.manifest(version)["files"]

@@ -6,15 +6,17 @@ A newer program's files are refused with a `FormatError`, never guessed at. Wher
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from longshore.errors import ConfigurationError, FormatError
+from longshore.errors import ConfigurationError, FormatError, NewerFormatError
 from longshore.records import UNREADABLE, ModelEventKind
+from longshore.signing import SIGNATURE, Signer
 
 FORMAT = 1
 """Of manifests, alias records, claims and rejections; a reader accepts this and lower."""
@@ -136,18 +138,28 @@ def encode(record: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
+def encode_manifest(
+    given: Mapping[str, Any], version: str, created: datetime, files: Mapping[str, bytes], signer: Signer | None
+) -> bytes:
+    """A version's manifest: what is given, and what is so of every version, which wins; signed where there is a key."""
+    described = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
+    ours = {"format": FORMAT, "version": version, "created": created.isoformat(timespec="milliseconds")}
+    document = {**given, **ours, "files": described}
+    return encode(document if signer is None else {**document, SIGNATURE: signer.sign(document)})
+
+
 def decode(data: bytes, form: type[T], where: str) -> T:
     """A record from its JSON.
 
     Raises:
-        FormatError: it is damaged, or a newer program wrote it.
+        FormatError: it is damaged; NewerFormatError: a newer program wrote it.
 
     """
     try:
         raw = msgspec.json.decode(data, type=dict[str, Any])
         found = raw.get("format")
         if isinstance(found, int) and found > FORMAT:
-            raise FormatError(
+            raise NewerFormatError(
                 f"{where} has format {found}, this program reads up to {FORMAT}", mend="update longshore here"
             )
         return msgspec.convert(raw, form)
