@@ -4,7 +4,7 @@
    pipeline)
 2. what it says: this model, this version, the pointer's bytes, columns that the schema has
 3. the bytes: size and sha256 as the manifest says
-4. only then the model is loaded, and tried: one row, a full slice, the golden rows
+4. only then the model is loaded, and tried: one row, a batch, the golden rows
 
 Where manifest and bytes come from, and what a refusal leads to, is `longshore.scorer.models`' business.
 """
@@ -22,8 +22,11 @@ from longshore.columns import Columns
 from longshore.errors import FormatError, IntegrityError, LongshoreError, SignatureError, UnavailableError
 from longshore.manifest import FILES, SERVING, Golden, Needs, Stated, as_columns, deviation, golden_columns
 from longshore.schema import Schema
-from longshore.served_model import SLICE_ROWS, Served, ServedModel, ServedPipeline
+from longshore.served_model import Served, ServedModel, ServedPipeline
 from longshore.signing import Keyring
+
+TRIED_ROWS = 512
+"""One call of so many rows takes the path that full slices take; more would cost the replicas' cores, all at once."""
 
 LOADERS: Mapping[str, Callable[[bytes], Served]] = {"onnx": ServedModel.load, "joblib": ServedPipeline.load}
 
@@ -167,10 +170,10 @@ class Rules:
             raise RefusedError(Reason.SCHEMA, f"{'; '.join(problems)}: not what schema {self.schema.name} has")
 
     def _try_out(self, model: Served, admitted: Admitted) -> None:
-        """One row and a full slice, so that the first real batch meets nothing new; then the golden rows."""
+        """One row and a batch, so that the first real ones meet nothing new; then the golden rows."""
         golden = admitted.golden
         rows = golden_columns(golden, admitted.needs, self.schema) if golden and admitted.needs else self._nothing()
-        for count in (1, SLICE_ROWS):
+        for count in (1, TRIED_ROWS):
             answers = model.predict(rows.take(np.resize(np.arange(len(rows)), count)))
             if answers.shape != (count,) or not np.isfinite(answers).all():
                 raise RefusedError(Reason.FAILED, "the model does not answer a finite number for every row")

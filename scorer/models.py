@@ -17,6 +17,7 @@ import structlog
 
 from longshore import telemetry
 from longshore.errors import LongshoreError, UnavailableError
+from longshore.heap import trim_heap
 from longshore.manifest import FILES, Stated
 from longshore.schema import Schema
 from longshore.scorer.checks import Admitted, Candidate, Reason, RefusedError, Rules, check_bytes
@@ -128,9 +129,13 @@ class Models:
 
     def follow(self, stop: threading.Event, wake: threading.Event, interval_s: float) -> None:
         """Refresh every `interval_s`, or at once on `wake`, until `stop`: a thread's body."""
+        changed = False
         while not stop.is_set():
+            if changed:
+                trim_heap()  # a round later: what the swap itself needed is over
+            changed = False
             try:
-                self.refresh()
+                changed = self.refresh()
             except Exception:  # a bug here must not end the following: scorers would stay on this model unnoticed
                 log.exception("looking for a newer model failed")
             wake.wait(interval_s)

@@ -13,7 +13,7 @@ An ambiguous commit needs nothing of its own: the producer is dropped and the ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import structlog
@@ -27,7 +27,7 @@ from longshore.kafka.producing import enqueue, producer_config, transactional
 from longshore.kafka.reader import read_all
 from longshore.records import UNREADABLE, ModelEvent
 from longshore.registry.timeline import Identity, identity
-from longshore.stream import Single
+from longshore.stream import Message, Single
 
 log = structlog.get_logger()
 
@@ -40,6 +40,8 @@ class ModelEventLog:
         self._topic = topic
         self._id = f"{settings.topic_prefix}model-events"
         self._timeout_s = settings.kafka.request_timeout_s
+        self._there: set[Identity] = set()
+        self._next: dict[int, int] = {}
 
     def append_missing(self, events: Sequence[ModelEvent]) -> int:
         """Append those of `events` that the topic does not hold, in their order; how many that were.
@@ -64,18 +66,29 @@ class ModelEventLog:
 
     def read(self) -> list[ModelEvent]:
         """Every committed event of every model, in the topic's order; values that are no event are passed over."""
-        found = []
-        for batch in read_all(self._settings, self._topic):
-            for message in batch:
-                try:
-                    found.append(msgspec.json.decode(message.value() or b"", type=ModelEvent))
-                except UNREADABLE:
-                    log.debug("not a model event", topic=self._topic, offset=message.offset())
-        return found
+        return [event for message in self._messages({}) if (event := self._event(message)) is not None]
 
     def _missing(self, events: Sequence[ModelEvent]) -> list[ModelEvent]:
-        there: set[Identity] = {identity(event) for event in self.read()}
-        return [event for event in events if identity(event) not in there]
+        """Those that the topic does not hold; only what came since the last look is read."""
+        for message in self._messages(self._next):
+            if message.offset() < self._next.get(message.partition(), 0):  # another topic of the same name
+                self._there.clear()
+            self._next[message.partition()] = message.offset() + 1
+            event = self._event(message)
+            if event is not None:
+                self._there.add(identity(event))
+        return [event for event in events if identity(event) not in self._there]
+
+    def _messages(self, from_offsets: dict[int, int]) -> Iterator[Message]:
+        for batch in read_all(self._settings, self._topic, from_offsets=dict(from_offsets)):
+            yield from batch
+
+    def _event(self, message: Message) -> ModelEvent | None:
+        try:
+            return msgspec.json.decode(message.value() or b"", type=ModelEvent)
+        except UNREADABLE:
+            log.debug("not a model event", topic=self._topic, offset=message.offset())
+            return None
 
     def _exclusive_producer(self) -> Producer:
         try:
