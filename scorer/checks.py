@@ -67,6 +67,16 @@ class RefusedError(LongshoreError):
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A version that a champion's move would have brought into use, and why it was not."""
+
+    version: str
+    generation: int
+    reason: Reason
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A pointer to the champion: enough to fetch it and to know whether it is news.
 

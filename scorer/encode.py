@@ -23,7 +23,9 @@ STAGE = "VALUE_CONVERTER"
 TRACE_HEADERS = frozenset(("traceparent", "tracestate"))
 """W3C Trace Context: carried from a record to its prediction as they are."""
 MAX_TRACE_BYTES = 8_192
-"""Of each: what is longer is no trace context (the standard asks for 512), and might not fit beside the prediction."""
+"""Of all together: more is no trace context (the standard asks for 512), and might not fit beside the prediction."""
+HEADER_BYTES = 10
+"""What a header needs on its way besides name and value, at most."""
 
 
 class PredictionEncoder:
@@ -96,8 +98,8 @@ def with_traces(topic: str, messages: Sequence[Message], values: list[dict[str, 
     outputs: list[Batch | Single] = []
     run: list[dict[str, Any]] = []
     for value, present in zip(values, headers, strict=True):
-        carried = [pair for pair in present or () if _is_trace(*pair)]
-        if not carried:
+        carried = [pair for pair in present or () if pair[0].lower() in TRACE_HEADERS]
+        if not carried or _size(None, None, carried) > MAX_TRACE_BYTES:
             run.append(value)
             continue
         if run:
@@ -141,12 +143,9 @@ def dead_letter(message: Message, reject: Reject, *, topic: str, task: str) -> S
     return Single(topic, key, value, headers, timestamp_ms=at if kind else None)
 
 
-def _is_trace(name: str, text: bytes | None) -> bool:
-    return name.lower() in TRACE_HEADERS and len(text or b"") <= MAX_TRACE_BYTES
-
-
 def _size(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
-    return len(key or b"") + len(value or b"") + sum(len(name) + len(text or b"") for name, text in headers)
+    own = sum(len(name.encode()) + len(text or b"") + HEADER_BYTES for name, text in headers)
+    return len(key or b"") + len(value or b"") + own
 
 
 def _cut(data: bytes | None, size: int) -> bytes | None:

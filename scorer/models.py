@@ -20,8 +20,8 @@ from longshore.errors import LongshoreError, UnavailableError
 from longshore.heap import trim_heap
 from longshore.manifest import FILES, Stated
 from longshore.schema import Schema
-from longshore.scorer.checks import Admitted, Candidate, Reason, RefusedError, Rules, check_bytes
-from longshore.scorer.waits import MAX_SILENCE, MAX_WAIT, NEVER, Tried, Wait
+from longshore.scorer.checks import Admitted, Candidate, Reason, Refusal, RefusedError, Rules, check_bytes
+from longshore.scorer.waits import MAX_SILENCE, MAX_WAIT, NEVER, OBJECTIONS, Tried, Wait
 from longshore.served_model import Served
 from longshore.signing import Keyring
 
@@ -37,16 +37,6 @@ class Active:
     version: str
     generation: int
     model: Served
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A version that a champion's move would have brought into use, and why it was not."""
-
-    version: str
-    generation: int
-    reason: Reason
-    text: str
 
 
 class ModelPlace(Protocol):
@@ -101,6 +91,7 @@ class Models:
         self._on_refusal = on_refusal
         self._active: Active | None = None
         self._unconfirmed: Candidate | None = None
+        self._objections = 0
         self._disowned = False
         self._round = 0
         self._silent: dict[str, Wait] = {}
@@ -131,10 +122,9 @@ class Models:
         """Refresh every `interval_s`, or at once on `wake`, until `stop`: a thread's body."""
         changed = False
         while not stop.is_set():
-            if changed:
-                trim_heap()  # a round later: what the swap itself needed is over
-            changed = False
             try:
+                if changed:
+                    trim_heap()  # a round later: what the swap itself needed is over
                 changed = self.refresh()
             except Exception:  # a bug here must not end the following: scorers would stay on this model unnoticed
                 log.exception("looking for a newer model failed")
@@ -169,8 +159,13 @@ class Models:
         if found is None:
             self._unconfirmed = None
             return
-        self._disowned = True
-        log.error("the model in use was never made champion; it is replaced as soon as there is another", reason=found)
+        self._objections += 1
+        if self._objections == OBJECTIONS:
+            self._disowned = True
+            log.error("the model in use was never made champion; any other replaces it", reason=found)
+            telemetry.MODEL_SWAPS.labels("refused", Reason.UNCONFIRMED.value).inc()
+            refused = self._unconfirmed
+            self._on_refusal(Refusal(refused.version, refused.generation, Reason.UNCONFIRMED, found))
 
     def _answering(self) -> list[ModelPlace]:
         return [place for place in self._places if self._silent.get(place.name, NEVER).until <= self._round]
@@ -187,8 +182,11 @@ class Models:
         try:
             try:
                 if objection := self._objection(candidate):
+                    wait.objected = True
                     raise RefusedError(Reason.UNCONFIRMED, objection)
-            except UnavailableError:
+            except UnavailableError as error:
+                if wait.objected or (self._disowned and candidate == self._unconfirmed):
+                    raise RefusedError(Reason.UNCONFIRMED, f"the registry objected, and now: {error}") from error
                 unconfirmed = candidate
             with telemetry.MODEL_LOAD_SECONDS.time():
                 admitted = self._admitted(candidate, keys)
@@ -197,7 +195,7 @@ class Models:
             self._refuse(candidate, refused, wait)
             return False
         self._use(candidate, model, admitted)
-        self._unconfirmed, self._disowned = unconfirmed, False
+        self._unconfirmed, self._objections, self._disowned = unconfirmed, 0, False
         return True
 
     def _admitted(self, candidate: Candidate, keys: Keyring) -> Admitted:

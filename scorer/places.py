@@ -18,8 +18,8 @@ from longshore.redis_store import ModelCache
 from longshore.registry import Registry, timeline
 from longshore.registry.formats import RefusalRecord
 from longshore.schema import Schema
-from longshore.scorer.checks import Candidate
-from longshore.scorer.models import ModelPlace, Models, Refusal
+from longshore.scorer.checks import Candidate, Refusal
+from longshore.scorer.models import ModelPlace, Models
 
 NOTES_KEPT, NOTES_S = 100, 3_600.0
 """How many refusals one process notes in how long: whoever can write to Redis could otherwise fill the registry."""

@@ -8,6 +8,8 @@ from longshore.scorer.checks import Candidate, Reason
 
 MAX_WAIT = 64
 """Rounds until a refused version is tried again, at most; the first waits are 2, 4, 8, …"""
+OBJECTIONS = 3
+"""In as many rounds, and a model in use was never made champion: a registry on a network may show a move late."""
 MAX_SILENCE = 4
 """Rounds that a place which did not answer is left alone, at most: 1, 2, 4."""
 
@@ -27,6 +29,7 @@ class Wait:
     failures: int = 0
     until: int = 0
     told: tuple[str, int, Reason] | None = None
+    objected: bool = False
 
     def fail(self, now: int, *, first: int, most: int) -> None:
         """Wait `first` rounds, and twice as many after each further failure, `most` at most."""

@@ -21,7 +21,8 @@ from longshore.manifest import SERVING, as_columns
 from longshore.redis_store import ActivePointer
 from longshore.registry import Registry
 from longshore.schema import Schema, districts
-from longshore.scorer.models import Models, Refusal
+from longshore.scorer.checks import Refusal
+from longshore.scorer.models import Models
 from longshore.scorer.places import CachePlace, RegistryPlace
 from longshore.signing import SIGNATURE, Keyring, Signer
 

@@ -54,6 +54,8 @@ class CsvSource:
                     told = done
             except csv.Error as error:
                 raise DataError(f"{self._path} line {reader.line_num}: {error}", mend="correct that line") from error
+            except OSError as error:
+                raise DataError(f"{self._path}: {error.strerror}", mend="see that it can be read") from error
 
     def _chunk(self, first: int, found: list[list[str]]) -> Chunk:
         width = len(self.names)

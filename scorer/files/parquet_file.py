@@ -90,8 +90,15 @@ def _cells(column: Any) -> list[Any]:
     """A column's values as a record would hold them; what JSON has no form for stays something the codec refuses."""
     try:
         return _values(column)
-    except (OverflowError, ValueError, pa.ArrowException):  # of a date beyond Python's, say: one such spoils its chunk
-        return [f"{column.type} out of range"] * len(column)
+    except (OverflowError, ValueError, pa.ArrowException):  # a date beyond Python's, a text that is not UTF-8
+        return [_cell(column.slice(row, 1)) for row in range(len(column))]
+
+
+def _cell(column: Any) -> Any:
+    try:
+        return _values(column)[0]
+    except (OverflowError, ValueError, pa.ArrowException):
+        return [f"not a {column.type}"]  # a list: nothing that the codec takes for a value
 
 
 def _values(column: Any) -> list[Any]:

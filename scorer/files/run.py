@@ -86,7 +86,7 @@ def run(
     """Score the whole file.
 
     Raises:
-        DataError: the file is damaged further on, or the result cannot be written; nothing is left of it then.
+        DataError: the file is damaged further on, or the result cannot be written; no result stands there then.
 
     """
     try:
@@ -121,12 +121,16 @@ def _run(
             rejected += len(result.faults)
         for sink in (good, bad):
             sink.close()
-        check_free(job.to, overwrite=job.overwrite)
+        for path in (job.to, job.rejects):
+            check_free(path, overwrite=job.overwrite)
         for place in (to, rejects):
             place.sync()
-        # The rejects first: a result in its place without them would look as if there had been none.
-        _keep_rejects(rejects, rejected)
+        # New rejects before the result and old ones after it: a result never stands there as if there had been none.
+        if rejected:
+            rejects.keep()
         to.keep()
+        if not rejected:
+            rejects.final.unlink(missing_ok=True)  # an earlier run's: --overwrite was given, or it would not be there
     return Counts(rows, rows - rejected, rejected, job.rejects if rejected else None)
 
 
@@ -134,13 +138,6 @@ def _close(sink: Sink) -> None:
     """Let go of a file that may have failed already: what it says about that again is no news."""
     with suppress(OSError):
         sink.close()
-
-
-def _keep_rejects(rejects: Replacing, rejected: int) -> None:
-    if rejected:
-        rejects.keep()
-    else:
-        rejects.final.unlink(missing_ok=True)  # an earlier run's: --overwrite was given, or it would not be there
 
 
 def _sink(path: Path, source: Source) -> Sink:

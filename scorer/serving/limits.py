@@ -97,6 +97,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The request's headers are too large.")
+        # Bytes between two requests, or of a body nobody wants any more, end uvicorn's waiting for the next request.
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self._head_due is None and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self._expect_head()
 
     def on_message_begin(self) -> None:
         """A request begins, perhaps on a connection that has had others."""

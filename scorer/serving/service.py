@@ -64,14 +64,15 @@ class Profiles:
         """The version's profile. A failure is not kept: the registry may answer the next time."""
         if active is None:
             return None
-        if self._held[0] == active.version:
-            return self._held[1]
+        held = self._held
+        if held[0] == active.version:
+            return held[1]
         try:
-            self._held = (active.version, Profile.from_bytes(self._read(active.version)))
+            held = self._held = (active.version, Profile.from_bytes(self._read(active.version)))
         except LongshoreError as error:
             log.warning("the page has no hints: the profile cannot be read", version=active.version, error=str(error))
             return None
-        return self._held[1]
+        return held[1]
 
 
 def run(

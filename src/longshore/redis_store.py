@@ -142,7 +142,9 @@ class ModelCache:
             return self._read_pointer()[1]
 
     def has_blob(self, sha256: str, size: int) -> bool:
-        """Whether so many bytes are there; what they are, `blob` checks."""
+        """Whether so many bytes are there, or are too many to be; what they are, `blob` checks."""
+        if size > MAX_BLOB_BYTES:
+            return True  # it is not missed
         with self._talking("looking for the model"):
             try:
                 return int(self._redis.strlen(BLOB + sha256)) == size
@@ -201,6 +203,8 @@ class ModelCache:
             return held, None
 
     def _store_blob(self, sha256: str, blob: bytes) -> None:
+        if len(blob) > MAX_BLOB_BYTES:
+            return  # nobody would read it
         if not self._redis.set(BLOB + sha256, blob, nx=True):
             held = self._get(BLOB + sha256, MAX_BLOB_BYTES)
             if held != blob:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, TopicPartition
@@ -18,6 +18,7 @@ from longshore.config import KafkaSettings, Settings
 from longshore.errors import AbortedError
 from longshore.kafka import member, transactions
 from longshore.kafka.exactly_once import ExactlyOnce
+from longshore.kafka.starts import Starts
 
 Step = Callable[["Client"], list[Any]]
 
@@ -85,7 +86,8 @@ class Producer:
 
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch) -> ExactlyOnce:
-    monkeypatch.setattr(member, "Consumer", Client)
+    kafka = Client()  # the member's, and the one that searches
+    monkeypatch.setattr(member, "Consumer", lambda _config: kafka)
     monkeypatch.setattr(transactions, "Producer", Producer)
     # With a session time-out given, the broker is not asked for its least.
     settings = Settings(bootstrap_servers="nowhere:1", kafka=KafkaSettings(session_timeout_ms=6_000))
@@ -227,23 +229,25 @@ def test_a_search_from_before_a_partition_went_tells_nothing_about_it_now(stream
     assert stream._starts._search is None
 
 
-def test_the_consumer_is_closed_only_once_no_search_uses_it(
-    stream: ExactlyOnce, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that was passed over may still be under way."""
-    kafka, order, go_on = client(stream), [], threading.Event()
-    answer = kafka.committed
+def test_a_search_leaves_the_members_own_client_alone(stream: ExactlyOnce, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client lets only one of `consume` and `committed` run at a time; each would wait for the other."""
+    kafka, apart, begun, go_on = client(stream), Client(), threading.Event(), threading.Event()
+    asked: list[str] = []
 
     def slow(partitions: list[TopicPartition], timeout: float) -> list[Any]:
+        begun.set()
         go_on.wait(5)
-        order.append("searched")
-        return answer(partitions, timeout)
+        asked.append("apart")
+        return Client().committed(partitions, timeout)
 
-    monkeypatch.setattr(kafka, "committed", slow)
-    monkeypatch.setattr(kafka, "close", lambda: order.append("closed"), raising=False)
-    stream._starts.look_again({("in", 0)})
-    stream._starts.forget()
-    threading.Timer(0.05, go_on.set).start()
-    stream._starts.close()
-    kafka.close()
-    assert order == ["searched", "closed"]
+    monkeypatch.setattr(apart, "committed", slow)
+    monkeypatch.setattr(apart, "close", lambda: asked.append("closed"), raising=False)
+    monkeypatch.setattr(kafka, "committed", lambda *_, **__: asked.append("member"))
+    starts = Starts(cast("Any", kafka), "g", lambda: cast("Any", apart))
+    assert starts.look_again({("in", 0)}) == {}
+    assert begun.wait(5)
+    starts.forget()
+    starts.look_again({("in", 1)})
+    starts.close()
+    go_on.set()
+    eventually(lambda: asked == ["apart", "closed"], what="the search, then the end of its client")

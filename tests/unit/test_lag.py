@@ -35,9 +35,11 @@ def test_a_partition_that_left_is_not_told_any_more(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(lag, "INTERVAL_S", 0.0)
     consumer: Any = Fetched(a=10, b=5)
     report = LagReport("lag-test")
-    report.tick(consumer, {("a", 0): 3, ("b", 0): 9})
+    report.tick(consumer, {("a", 0): 3, ("b", 0): 9}, {("a", 0), ("b", 0)})
     assert (told("lag-test", "a"), told("lag-test", "b")) == (7, 0), "a position may be ahead of what was fetched"
-    report.tick(consumer, {("b", 0): 4})
+    report.tick(consumer, {}, {("a", 0), ("b", 0)})
+    assert (told("lag-test", "a"), told("lag-test", "b")) == (7, 0), "ours, and not known just now"
+    report.tick(consumer, {("b", 0): 4}, {("b", 0)})
     assert (told("lag-test", "a"), told("lag-test", "b")) == (None, 1)
-    report.tick(consumer, {("b", 0): 4, ("c", 0): 0})
+    report.tick(consumer, {("b", 0): 4, ("c", 0): 0}, {("b", 0), ("c", 0)})
     assert (told("lag-test", "b"), told("lag-test", "c")) == (1, None)

@@ -175,6 +175,14 @@ def test_a_file_that_breaks_halfway_leaves_nothing_behind(tmp_path: Path, monkey
     assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
 
 
+@pytest.mark.parametrize("bad", [b"\xff", b"a\xf1o"])
+def test_a_text_that_is_none_is_one_rows_fault_and_no_category(tmp_path: Path, bad: bytes) -> None:
+    path, to = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    soil = pa.array([b"a", bad, None, b"b"]).view(pa.string())
+    pq.write_table(pa.table({"level": [1.0] * 4, "flow": [1.0] * 4, "soil": soil}), path)
+    assert scored(path, to) == Counts(4, 3, 1, tmp_path / "out.rejects.parquet")
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_full_disk_is_an_error_of_ours_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str

@@ -14,7 +14,7 @@ from tests.model_world import STRANGER, World, answer, swaps, watch_parsers
 
 from longshore.schema import Field, Kind, Schema, districts
 from longshore.scorer.checks import Reason
-from longshore.scorer.waits import MAX_WAIT
+from longshore.scorer.waits import MAX_WAIT, OBJECTIONS
 from longshore.signing import Signer
 
 
@@ -105,9 +105,13 @@ def test_a_model_taken_while_the_registry_was_away_gives_way_once_it_answers(
     assert models.refresh() and answer(models) == 1.0
     assert not models.refresh()
     away.rename(aliases)
-    assert models.refresh()
+    assert [models.refresh() for _ in range(OBJECTIONS)] == [False] * (OBJECTIONS - 1) + [True]
     assert answer(models) == 2.0
+    assert [(r.version, r.reason) for r in world.refusals][:1] == [("v1", Reason.UNCONFIRMED)]
     assert not models.refresh()
+    away = aliases.rename(aliases.with_name("away"))
+    assert not any(models.refresh() for _ in range(5)), "what was objected to is not taken in the next outage"
+    away.rename(aliases)
     world.promote(3.0)
     assert models.refresh()
     assert answer(models) == 3.0

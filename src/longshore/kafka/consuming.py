@@ -33,6 +33,11 @@ def reader_config(settings: Settings) -> dict[str, Any]:
     return _consumer_config(settings, {"group.id": f"{settings.topic_prefix}reader"})
 
 
+def asking_config(settings: Settings, group: str) -> dict[str, Any]:
+    """For a client that never joins `group` and asks what it has committed; KIP-848 lets such a one ask too."""
+    return _consumer_config(settings, {"group.id": group}) | {"group.protocol": "classic"}
+
+
 def member_config(settings: Settings, group: str) -> dict[str, Any]:
     """For a member of `group`: the broker assigns it partitions."""
     config: dict[str, Any] = {

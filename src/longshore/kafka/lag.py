@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from longshore import telemetry
+from longshore.stream import Partitions
 
 INTERVAL_S = 1.0
 
@@ -32,15 +33,16 @@ class LagReport:
         self._next = 0.0
         self._told: set[tuple[str, str]] = set()
 
-    def tick(self, consumer: Consumer, positions: Mapping[tuple[str, int], int]) -> None:
-        """Call as often as you like."""
+    def tick(self, consumer: Consumer, positions: Mapping[tuple[str, int], int], assigned: Partitions) -> None:
+        """Call as often as you like. What is ours and cannot be told just now keeps its last figure: alerts need it."""
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + INTERVAL_S
         found = {(topic, str(number)): lag for (topic, number), lag in lags(consumer, positions).items()}
-        for place in self._told - found.keys():
+        gone = self._told - {(topic, str(number)) for topic, number in assigned}
+        for place in gone:
             telemetry.CONSUMER_LAG.remove(self._service, *place)  # another member tells it now
         for place, lag in found.items():
             telemetry.CONSUMER_LAG.labels(self._service, *place).set(lag)
-        self._told = set(found)
+        self._told = (self._told - gone) | found.keys()

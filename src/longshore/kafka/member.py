@@ -17,7 +17,7 @@ from longshore import telemetry
 from longshore.config import Settings
 from longshore.errors import AbortedError, LongshoreError
 from longshore.kafka.client import translate
-from longshore.kafka.consuming import is_incremental, member_config
+from longshore.kafka.consuming import asking_config, is_incremental, member_config
 from longshore.kafka.lag import LagReport, lags
 from longshore.kafka.outlet import Hooks, Outlet
 from longshore.kafka.starts import SEARCH_S, Starts
@@ -54,7 +54,7 @@ class GroupMember:
         config = member_config(settings, group)
         self._incremental = is_incremental(config)
         self._consumer = Consumer(config)
-        self._starts = Starts(self._consumer, group)
+        self._starts = Starts(self._consumer, group, lambda: Consumer(asking_config(settings, group)))
         self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
@@ -67,7 +67,7 @@ class GroupMember:
         self._uncommitted = self._uncommitted or bool(batch)
         if not self._uncommitted and self._outlet.settled():
             self._commit_skipped_markers()
-        self._lag_report.tick(self._consumer, self._positions)
+        self._lag_report.tick(self._consumer, self._positions, self._assigned)
         return batch
 
     def send(self, outputs: Sequence[Batch | Single]) -> None:

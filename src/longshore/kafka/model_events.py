@@ -55,6 +55,7 @@ class ModelEventLog:
             return 0
         try:
             producer = self._exclusive_producer()
+            self._there, self._next = set(), {}  # what decides is read anew, whatever became of the topic
             missing = self._missing(events)
             if missing:
                 self._append(producer, missing)
@@ -69,10 +70,8 @@ class ModelEventLog:
         return [event for message in self._messages({}) if (event := self._event(message)) is not None]
 
     def _missing(self, events: Sequence[ModelEvent]) -> list[ModelEvent]:
-        """Those that the topic does not hold; only what came since the last look is read."""
+        """Those that the topic does not hold as far as is known; only what came since the last look is read."""
         for message in self._messages(self._next):
-            if message.offset() < self._next.get(message.partition(), 0):  # another topic of the same name
-                self._there.clear()
             self._next[message.partition()] = message.offset() + 1
             event = self._event(message)
             if event is not None:

@@ -6,6 +6,7 @@ second rebalance) for "no offset", and began a partition anew from its first rec
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -20,23 +21,23 @@ Offsets = dict[tuple[str, int], int]
 
 
 class Starts:
-    """Asks a consumer's group for committed offsets: now, or on a thread of its own while the caller goes on."""
+    """Asks a group for committed offsets: through its member, or on a thread of its own while the member goes on.
 
-    def __init__(self, consumer: Consumer, group: str) -> None:
+    There through a client of its own (`searcher` makes it): `Consumer.consume` and `Consumer.committed` of one client
+    lock each other out, for a second and more (seen with confluent-kafka 2.16: a member that read on kept the search
+    from ever beginning, and its partitions stood still for up to a minute).
+    """
+
+    def __init__(self, consumer: Consumer, group: str, searcher: Callable[[], Consumer]) -> None:
         self._consumer = consumer
+        self._searcher = searcher
+        self._apart: Consumer | None = None
         self._watched = Watched(f"offsets {group}")
         self._search: Future[Offsets] | None = None
 
     def find(self, partitions: Partitions) -> Offsets:
         """Offsets to go on from, of the partitions whose answer is certain; the first where nothing is committed."""
-        if not partitions:
-            return {}
-        try:
-            found = self._consumer.committed([TopicPartition(*place) for place in partitions], timeout=SEARCH_S)
-        except KafkaException:
-            return {}
-        certain = [p for p in found if p.error is None]
-        return {(p.topic, p.partition): p.offset if p.offset >= 0 else OFFSET_BEGINNING for p in certain}
+        return _committed(self._consumer, partitions) if partitions else {}
 
     def look_again(self, partitions: Partitions) -> Offsets:
         """What has been found since the last call, without waiting; the search goes on for the rest."""
@@ -45,15 +46,35 @@ class Starts:
             found, self._search = self._search.result(), None
         if self._search is None and partitions - found.keys():
             asked = partitions - found.keys()
-            self._search = self._watched.start(lambda: self.find(asked))
+            self._search = self._watched.start(lambda: self._find_apart(asked))
         return {place: offset for place, offset in found.items() if place in partitions}
 
     def forget(self) -> None:
-        """Pass over a search under way: what it finds may be from before a commit, or before a partition went."""
+        """Pass over a search: what it finds may be from before a commit, or before a partition went."""
+        if self._search is not None:
+            self._search.cancel()  # unless it is under way
         self._search = None
 
     def close(self) -> None:
-        """No search may be under way when the consumer is closed, none that was passed over either."""
+        """Let the searching client go, once what it is about is over."""
         self.forget()
+        self._watched.start(self._close_apart)
         self._watched.retire()
-        self._watched.join(2 * SEARCH_S)
+
+    def _find_apart(self, partitions: Partitions) -> Offsets:
+        if self._apart is None:
+            self._apart = self._searcher()
+        return _committed(self._apart, partitions)
+
+    def _close_apart(self) -> None:
+        if self._apart is not None:
+            self._apart.close()
+
+
+def _committed(consumer: Consumer, partitions: Partitions) -> Offsets:
+    try:
+        found = consumer.committed([TopicPartition(*place) for place in partitions], timeout=SEARCH_S)
+    except KafkaException:
+        return {}
+    certain = [p for p in found if p.error is None]
+    return {(p.topic, p.partition): p.offset if p.offset >= 0 else OFFSET_BEGINNING for p in certain}

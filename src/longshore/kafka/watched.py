@@ -19,8 +19,7 @@ class Watched:
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         # A daemon: a thread stuck in the client must not keep the process alive.
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def start(self, call: Callable[[], Any]) -> Future[Any]:
         """Begin a call; its result or exception is in the future."""
@@ -32,15 +31,12 @@ class Watched:
         """No more calls."""
         self._calls.put(None)
 
-    def join(self, timeout_s: float) -> None:
-        """Wait until it has ended, after `retire`."""
-        self._thread.join(timeout_s)
-
     def _run(self) -> None:
         while (item := self._calls.get()) is not None:
             call, future = item
-            try:
-                future.set_result(call())
-            except BaseException as error:
-                future.set_exception(error)
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as error:
+                    future.set_exception(error)
             del call, future, item
