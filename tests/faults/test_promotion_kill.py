@@ -19,16 +19,16 @@ from longshore.config import Settings
 
 pytestmark = [pytest.mark.fault, pytest.mark.integration, pytest.mark.slow]
 
-SCRIPT = Path(__file__).with_name("promoting_process.py")
+SCRIPT = "tests.faults.promoting_process"
+ROOT = Path(__file__).parents[2]
 
 
 def _cases(settings: Settings, folder: Path) -> list[dict[str, Any]]:
     assert settings.redis_url is not None
     assert settings.bootstrap_servers is not None
     address = [settings.bootstrap_servers, settings.redis_url.get_secret_value(), settings.topic_prefix]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder), *address], capture_output=True, text=True, timeout=240, check=False
-    )
+    command = [sys.executable, "-m", SCRIPT, str(folder), *address]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
