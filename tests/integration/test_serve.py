@@ -213,7 +213,7 @@ def test_many_waiting_requests_are_joined_and_too_many_are_told_to_come_again(wo
         found = list(pool.map(one, range(60)))
     assert {200, 503} == set(found)
     assert ask(port, "POST", "/v2/models/default/infer", BODY)[0] == 200
-    metrics = ask(world.port, "GET", "/metrics")[1].decode()
+    metrics = ask(port, "GET", "/metrics")[1].decode()
     assert 'longshore_serve_requests_total{code="200",route="infer"}' in metrics
     assert "longshore_model_generation" in metrics and "longshore_score_seconds_bucket" in metrics
 
