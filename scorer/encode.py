@@ -14,7 +14,7 @@ from longshore.codec import Decoded, Reject
 from longshore.columns import Floats
 from longshore.records import CONTEXT, SOURCE, TRUNCATED, Route, Source
 from longshore.schema import Schema
-from longshore.stream import Batch, Message, Single
+from longshore.stream import Batch, Message, Single, wire_bytes
 
 MAX_DEAD_LETTER_BYTES = 950_000
 MAX_CONTEXT_BYTES = 8_192
@@ -24,8 +24,6 @@ TRACE_HEADERS = frozenset(("traceparent", "tracestate"))
 """W3C Trace Context: carried from a record to its prediction as they are."""
 MAX_TRACE_BYTES = 8_192
 """Of all together: more is no trace context (the standard asks for 512), and might not fit beside the prediction."""
-HEADER_BYTES = 10
-"""What a header needs on its way besides name and value, at most."""
 
 
 class PredictionEncoder:
@@ -75,7 +73,7 @@ class PredictionEncoder:
         return out
 
 
-def headers_of(messages: Sequence[Message]) -> list[list[tuple[str, bytes]] | None]:
+def _headers_of(messages: Sequence[Message]) -> list[list[tuple[str, bytes]] | None]:
     """Every message's headers; None for those that cannot be read (the client fails at a name that is not UTF-8)."""
     try:
         return [message.headers() for message in messages]
@@ -92,14 +90,14 @@ def _headers(message: Message) -> list[tuple[str, bytes]] | None:
 
 def with_traces(topic: str, messages: Sequence[Message], values: list[dict[str, Any]]) -> list[Batch | Single]:
     """Outputs for `values`, one for each message, in order: a batch, cut where a message has trace headers to carry."""
-    headers = headers_of(messages)
+    headers = _headers_of(messages)
     if not any(headers):
         return [Batch(topic, values)] if values else []
     outputs: list[Batch | Single] = []
     run: list[dict[str, Any]] = []
     for value, present in zip(values, headers, strict=True):
         carried = [pair for pair in present or () if pair[0].lower() in TRACE_HEADERS]
-        if not carried or _size(None, None, carried) > MAX_TRACE_BYTES:
+        if not carried or wire_bytes(None, None, carried) > MAX_TRACE_BYTES:
             run.append(value)
             continue
         if run:
@@ -128,24 +126,23 @@ def dead_letter(message: Message, reject: Reject, *, topic: str, task: str) -> S
     headers += [(CONTEXT + name, text.encode()) for name, text in context.items() if CONTEXT + name not in present]
     headers.append((SOURCE, f"{message.topic()}/{message.partition()}/{message.offset()}".encode()))
     kind, at = message.timestamp()
-    value = message.value()
-    key = message.key()
-    if _size(key, value, headers) > MAX_DEAD_LETTER_BYTES:
-        headers.append((TRUNCATED, str(len(value or b"")).encode()))
-        value = _cut(value, _size(key, value, headers))
-        if _size(key, value, headers) > MAX_DEAD_LETTER_BYTES:
-            # Too much even without the value: the record's own headers go, then what is too much of its key.
-            ours = {CONTEXT + name for name in context} | {SOURCE, TRUNCATED}
-            headers = [
-                (name, (text or b"")[:MAX_CONTEXT_BYTES]) for name, text in dict(headers).items() if name in ours
-            ]
-            key = _cut(key, _size(key, value, headers))
+    ours = {CONTEXT + name for name in context} | {SOURCE, TRUNCATED}
+    key, value, headers = _fitted(message.key(), message.value(), headers, ours)
     return Single(topic, key, value, headers, timestamp_ms=at if kind else None)
 
 
-def _size(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
-    own = sum(len(name.encode()) + len(text or b"") + HEADER_BYTES for name, text in headers)
-    return len(key or b"") + len(value or b"") + own
+def _fitted(
+    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], ours: set[str]
+) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+    """The same, or what Kafka takes of it: the value's end goes first, then headers but `ours`, then the key's end."""
+    if wire_bytes(key, value, headers) <= MAX_DEAD_LETTER_BYTES:
+        return key, value, headers
+    headers = [*headers, (TRUNCATED, str(len(value or b"")).encode())]
+    value = _cut(value, wire_bytes(key, value, headers))
+    if wire_bytes(key, value, headers) > MAX_DEAD_LETTER_BYTES:
+        headers = [(name, (text or b"")[:MAX_CONTEXT_BYTES]) for name, text in dict(headers).items() if name in ours]
+        key = _cut(key, wire_bytes(key, value, headers))
+    return key, value, headers
 
 
 def _cut(data: bytes | None, size: int) -> bytes | None:

@@ -21,7 +21,8 @@ from longshore.heap import trim_heap
 from longshore.manifest import FILES, Stated
 from longshore.schema import Schema
 from longshore.scorer.checks import Admitted, Candidate, Reason, Refusal, RefusedError, Rules, check_bytes
-from longshore.scorer.waits import MAX_SILENCE, MAX_WAIT, NEVER, OBJECTIONS, Tried, Wait
+from longshore.scorer.moves import Moves
+from longshore.scorer.waits import MAX_SILENCE, MAX_WAIT, NEVER, Tried, Wait
 from longshore.served_model import Served
 from longshore.signing import Keyring
 
@@ -87,12 +88,9 @@ class Models:
         self._rules = Rules(schema, model, format)
         self._places = places
         self._trusted = trusted
-        self._objection = objection
+        self._moves = Moves(objection)
         self._on_refusal = on_refusal
         self._active: Active | None = None
-        self._unconfirmed: Candidate | None = None
-        self._objections = 0
-        self._disowned = False
         self._round = 0
         self._silent: dict[str, Wait] = {}
         self._held_back: dict[Tried, Wait] = {}
@@ -146,26 +144,17 @@ class Models:
 
     def _floor(self) -> int:
         """Only a higher generation is news; any is, where the model in use should never have been."""
-        return 0 if self._active is None or self._disowned else self._active.generation
+        return 0 if self._active is None or self._moves.disowned else self._active.generation
 
     def _confirm(self) -> None:
-        """Look up a model taken while the registry was away; if no move made it champion, any other will do."""
-        if self._unconfirmed is None or self._disowned:
-            return
-        try:
-            found = self._objection(self._unconfirmed)
-        except UnavailableError:
-            return
+        """Tell once of a model in use that no move made champion."""
+        found = self._moves.look_again()
         if found is None:
-            self._unconfirmed = None
             return
-        self._objections += 1
-        if self._objections == OBJECTIONS:
-            self._disowned = True
-            log.error("the model in use was never made champion; any other replaces it", reason=found)
-            telemetry.MODEL_SWAPS.labels("refused", Reason.UNCONFIRMED.value).inc()
-            refused = self._unconfirmed
-            self._on_refusal(Refusal(refused.version, refused.generation, Reason.UNCONFIRMED, found))
+        candidate, objection = found
+        log.error("the model in use was never made champion; any other replaces it", reason=objection)
+        telemetry.MODEL_SWAPS.labels("refused", Reason.UNCONFIRMED.value).inc()
+        self._on_refusal(Refusal(candidate.version, candidate.generation, Reason.UNCONFIRMED, objection))
 
     def _answering(self) -> list[ModelPlace]:
         return [place for place in self._places if self._silent.get(place.name, NEVER).until <= self._round]
@@ -178,16 +167,8 @@ class Models:
 
     def _take(self, candidate: Candidate, keys: Keyring, wait: Wait) -> bool:
         telemetry.MODEL_TRUSTED_KEYS.set(len(keys.keys))
-        unconfirmed = None
         try:
-            try:
-                if objection := self._objection(candidate):
-                    wait.objected = True
-                    raise RefusedError(Reason.UNCONFIRMED, objection)
-            except UnavailableError as error:
-                if wait.objected or (self._disowned and candidate == self._unconfirmed):
-                    raise RefusedError(Reason.UNCONFIRMED, f"the registry objected, and now: {error}") from error
-                unconfirmed = candidate
+            confirmed = self._moves.confirms(candidate, wait)
             with telemetry.MODEL_LOAD_SECONDS.time():
                 admitted = self._admitted(candidate, keys)
                 model = self._rules.load(self._bytes(candidate, admitted), admitted)
@@ -195,7 +176,7 @@ class Models:
             self._refuse(candidate, refused, wait)
             return False
         self._use(candidate, model, admitted)
-        self._unconfirmed, self._objections, self._disowned = unconfirmed, 0, False
+        self._moves.used(candidate, confirmed=confirmed)
         return True
 
     def _admitted(self, candidate: Candidate, keys: Keyring) -> Admitted:

@@ -8,8 +8,6 @@ from longshore.scorer.checks import Candidate, Reason
 
 MAX_WAIT = 64
 """Rounds until a refused version is tried again, at most; the first waits are 2, 4, 8, …"""
-OBJECTIONS = 3
-"""In as many rounds, and a model in use was never made champion: a registry on a network may show a move late."""
 MAX_SILENCE = 4
 """Rounds that a place which did not answer is left alone, at most: 1, 2, 4."""
 

@@ -46,6 +46,16 @@ class Single:
     timestamp_ms: int | None = None
 
 
+HEADER_BYTES = 10
+"""What a header needs on its way besides name and value, at most."""
+
+
+def wire_bytes(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> int:
+    """How many bytes a message counts for against a client's or broker's limit, at most."""
+    own = sum(len(name.encode()) + len(text or b"") + HEADER_BYTES for name, text in headers)
+    return len(key or b"") + len(value or b"") + own
+
+
 class ExactlyOnceStream(Protocol):
     """A consumer-group member whose outputs and input positions advance in one transaction, or not at all.
 

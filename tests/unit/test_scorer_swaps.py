@@ -14,7 +14,8 @@ from tests.model_world import STRANGER, World, answer, swaps, watch_parsers
 
 from longshore.schema import Field, Kind, Schema, districts
 from longshore.scorer.checks import Reason
-from longshore.scorer.waits import MAX_WAIT, OBJECTIONS
+from longshore.scorer.moves import OBJECTIONS
+from longshore.scorer.waits import MAX_WAIT
 from longshore.signing import Signer
 
 

@@ -17,6 +17,7 @@ from longshore.dead_letters.letter import (
 )
 from longshore.dead_letters.mending import Patch, PatchError
 from longshore.records import CONTEXT, SOURCE
+from longshore.stream import wire_bytes
 
 
 class Outcome(StrEnum):
@@ -61,8 +62,7 @@ class Plan:
     @property
     def size(self) -> int:
         """Roughly the bytes it takes."""
-        named = sum(len(name) + len(value or b"") for name, value in self.letter.headers)
-        return len(self.letter.key or b"") + len(self.value or b"") + named
+        return wire_bytes(self.letter.key, self.value, self.letter.headers)
 
     def headers(self) -> Headers:
         """The original headers; what an earlier failure or replay added gives way to what is true of this one."""

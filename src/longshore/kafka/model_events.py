@@ -79,7 +79,7 @@ class ModelEventLog:
         return [event for event in events if identity(event) not in self._there]
 
     def _messages(self, from_offsets: dict[int, int]) -> Iterator[Message]:
-        for batch in read_all(self._settings, self._topic, from_offsets=dict(from_offsets)):
+        for batch in read_all(self._settings, self._topic, from_offsets=from_offsets):
             yield from batch
 
     def _event(self, message: Message) -> ModelEvent | None:

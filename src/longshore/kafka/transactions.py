@@ -247,9 +247,9 @@ class Transactions:
         ours = transactional(self._settings, self._id) | {"delivery.report.only.error": True}
         return producer_config(self._settings, ours)
 
-    def _call(self, call: Callable[[], Any], timeout_s: float | None = None) -> None:
+    def _call(self, call: Callable[[], Any]) -> None:
         """Make one call and wait for it, a little longer than it may take by its own account."""
-        self._watched.start(call).result((timeout_s or self._call_timeout_s) + WATCHDOG_S)
+        self._watched.start(call).result(self._call_timeout_s + WATCHDOG_S)
 
     def _move(self, event: Event) -> None:
         self.state = TRANSITIONS[self.state, event]
