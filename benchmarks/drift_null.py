@@ -25,6 +25,7 @@ from longshore.monitor.messages import ModelMoved, encode
 from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter, Tally
 from longshore.monitor.reference import build_profile
+from longshore.monitor.sequence import Alarm
 from longshore.producers.generator import history_frame
 from longshore.records import DriftEvent, ModelEvent, ModelEventKind
 from longshore.schema import districts
@@ -78,9 +79,18 @@ def run(reference: pd.DataFrame, pool: pd.DataFrame, seed: int, *, windows: int,
     profiles = Profiles(lambda version: profile if version == "v1" else None)
     defaults = MonitorSettings()
     pane_ms, lateness_ms = int(defaults.pane_s * 1_000), int(defaults.allowed_lateness_s * 1_000)
-    rules = Rules(defaults.alpha, *defaults.persistence, defaults.min_fresh_labels, defaults.cooldown_windows)
+    rules = Rules(*defaults.persistence, defaults.min_fresh_labels, defaults.cooldown_windows)
     decider = Decider(
-        DeciderSettings(SCHEMA.name, "default", rules, defaults.window_records, pane_ms, lateness_ms), profiles
+        DeciderSettings(
+            SCHEMA.name,
+            "default",
+            rules,
+            Alarm(*defaults.persistence, defaults.run_length_records),
+            defaults.window_records,
+            pane_ms,
+            lateness_ms,
+        ),
+        profiles,
     )
     counter = PaneCounter(SCHEMA, profiles, pane_ms=pane_ms, lateness_ms=lateness_ms)
     promoted = ModelEvent(ModelEventKind.PROMOTED, "default", "v1", 1, "", "", "", 0)

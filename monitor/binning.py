@@ -1,7 +1,10 @@
 """Values to bins: which edges a reference gets, and which bin a value falls in.
 
 Edges are chosen on dense codes (0…u−1 in order of value), so that the simulation can choose them again for each of its
-splits at the price of a count. Shapes of all streams together are `longshore.monitor.layout`'s work.
+samples at the price of a count. Shapes of all streams together are `longshore.monitor.layout`'s work.
+
+Three sets of edges nest in one another: deciles (the shares tests and PSI, KL, JS), twentieths (the rank test), and
+fine ones (KS and Wasserstein from counts, docs/drift.md).
 """
 
 from __future__ import annotations
@@ -17,12 +20,18 @@ from longshore.profile import Floats, Ints, StreamProfile
 from longshore.schema import Kind
 
 FINE = 260
-"""Fine reference quantiles of a numeric stream: 26 in each decile, so that deciles are sums of fine bins."""
+"""Fine reference quantiles of a numeric stream: 13 in each twentieth, so that coarser bins are sums of fine ones."""
 
-PER_DECILE = FINE // 10
+RANKS = 20
+"""Quantiles of the rank test: finer ones see nothing more, and cost the simulation thirteen times as much."""
+
+DECILES = 10
 
 CATEGORIES = 256
 """The most categories with a bin of their own; rarer ones count as *unseen* on both sides."""
+
+LEAST_OF_MANY = 10
+"""Rows a category needs for a bin of its own where there are more of them than `CATEGORIES`: identifiers have none."""
 
 SUM_LIMIT = 2.0**40
 """Fixed-point values are clipped here: 4,096 of them add up exactly in a float64, 2²² in an int64."""
@@ -48,11 +57,21 @@ class Coded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """Bins chosen on codes: `bins[code]` is a code's bin (the last entry: missing's), `coarse[bin]` its decile."""
+    """Bins chosen on codes.
+
+    Attributes:
+        edges: int64[e], ascending. Numeric: 2c for "up to level c", 2c−1 for "below level c". Nominal: the codes that
+            have a bin.
+        bins: int64[u+1], each code's bin; the last entry is missing's.
+        coarse: int64[bins], the decile of each bin, missing last. Nominal: 0…bins−1.
+        ranks: int64[bins], the twentieth of each bin, missing last. Nominal: 0…bins−1.
+
+    """
 
     edges: Ints
     bins: Ints
     coarse: Ints
+    ranks: Ints
 
 
 def encode(column: Column) -> Coded:
@@ -71,33 +90,46 @@ def cut(kind: Kind, level_counts: Ints) -> Cut:
 
 
 def _cut_numeric(level_counts: Ints) -> Cut:
-    """Edges at the inverse of the empirical distribution, x with F(x) ≥ k/260, in integer arithmetic.
+    """Edges at the inverse of the empirical distribution, x with F(x) ≥ k/parts, in integer arithmetic.
 
-    A point mass of a tenth or more at the minimum gets a lower edge too, so that a value below all that was seen is
-    not taken for the minimum; at the maximum the topmost edge does the same.
+    A level with the mass of a whole bin has an edge on either side, so that values beside it are never taken for it.
+    Fine edges go on into the tails by halves of what is left there, down to the outermost rows; what lies beyond all
+    that was seen has bins of its own.
     """
     levels = len(level_counts)
     cumulative = np.cumsum(level_counts)
     total = int(cumulative[-1]) if levels else 0
     if total == 0:
-        return Cut(np.zeros(0, np.int64), np.r_[np.zeros(levels, np.int64), 1], np.arange(2))
-    quantiles = np.searchsorted(cumulative * FINE, np.arange(1, FINE) * total, side="left")
-    edges, deciles = np.unique(quantiles), np.unique(quantiles[PER_DECILE - 1 :: PER_DECILE])
-    lowest = int(np.argmax(level_counts > 0))
-    if deciles[0] == lowest:
-        edges, deciles = np.r_[lowest - 1, edges], np.r_[lowest - 1, deciles]
-    bins = np.searchsorted(edges, np.arange(levels), side="left")
-    coarse = np.r_[np.searchsorted(deciles, edges, side="left"), len(deciles), len(deciles) + 1]
-    return Cut(edges, np.r_[bins, len(edges) + 1], coarse)
+        return Cut(np.zeros(0, np.int64), np.r_[np.zeros(levels, np.int64), 1], np.arange(2), np.arange(2))
+    held = np.flatnonzero(level_counts)
+    left = (total // FINE) >> np.arange(max(1, (total // FINE).bit_length()))
+    tails = np.searchsorted(cumulative, np.r_[left, total - left], side="left")
+    coarse = _edges(level_counts, cumulative, DECILES)
+    ranks = np.union1d(coarse, _edges(level_counts, cumulative, RANKS))
+    fine = np.concatenate([ranks, _edges(level_counts, cumulative, FINE), 2 * tails, [2 * held[0] - 1, 2 * held[-1]]])
+    edges = np.unique(fine)
+    bins = np.searchsorted(edges, 2 * np.arange(levels), side="left")
+    nested = [
+        np.r_[np.searchsorted(outer, edges, side="left"), len(outer), len(outer) + 1] for outer in (coarse, ranks)
+    ]
+    return Cut(edges, np.r_[bins, len(edges) + 1], *nested)
+
+
+def _edges(level_counts: Ints, cumulative: Ints, parts: int) -> Ints:
+    total = int(cumulative[-1])
+    quantiles = np.searchsorted(cumulative * parts, np.arange(1, parts) * total, side="left")
+    heavy = np.flatnonzero(level_counts * parts >= total)
+    return np.unique(np.concatenate([2 * quantiles, 2 * heavy, 2 * heavy - 1]))
 
 
 def _cut_nominal(level_counts: Ints) -> Cut:
     order = np.argsort(-level_counts, kind="stable")
-    kept = order[: min(CATEGORIES, int(np.count_nonzero(level_counts)))]
+    least = 1 if len(level_counts) <= CATEGORIES else LEAST_OF_MANY
+    kept = order[: min(CATEGORIES, int(np.count_nonzero(level_counts >= least)))]
     bins = np.full(len(level_counts) + 1, len(kept), dtype=np.int64)
     bins[kept] = np.arange(len(kept))
     bins[-1] = len(kept) + 1
-    return Cut(kept, bins, np.arange(len(kept) + 2))
+    return Cut(kept, bins, np.arange(len(kept) + 2), np.arange(len(kept) + 2))
 
 
 def profile_stream(column: Column, coded: Coded) -> StreamProfile:
@@ -115,6 +147,7 @@ def profile_stream(column: Column, coded: Coded) -> StreamProfile:
         kind=column.kind,
         edges=_edge_values(chosen.edges, coded.levels) if numeric else np.zeros(0),
         coarse=chosen.coarse.astype(np.int64),
+        ranks=chosen.ranks.astype(np.int64),
         categories=() if numeric else tuple(str(coded.levels[code]) for code in chosen.edges),
         counts=np.bincount(bins, minlength=size).astype(np.int64),
         sums=fixed_sums(column.values, bins, size, scale) if numeric else np.zeros(size, np.int64),
@@ -125,10 +158,8 @@ def profile_stream(column: Column, coded: Coded) -> StreamProfile:
 
 
 def _edge_values(edges: Ints, levels: Floats) -> Floats:
-    if not len(edges):
-        return np.zeros(0)
-    lower = np.nextafter(levels[edges[1]], -np.inf) if edges[0] < 0 else levels[edges[0]]
-    return np.asarray(np.r_[lower, levels[edges[1:]]], dtype=np.float64)
+    at = np.asarray(levels[(edges + 1) // 2], dtype=np.float64) if len(edges) else np.zeros(0)
+    return np.where(edges % 2 == 0, at, np.nextafter(at, -np.inf))
 
 
 def _scale(mean: float, std: float) -> float:

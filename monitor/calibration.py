@@ -1,117 +1,204 @@
-"""Measures the nulls: what the tests' statistics do when nothing drifts, by simulation on held-out reference rows.
+"""Measures the nulls: what the tests' statistics do when nothing drifts, by simulation on the reference's own rows.
 
-Whole rows are drawn, because features are correlated. The split into a fitted and a held-out half, and with it the
-bins, is drawn again and again: one hold-out is one realisation of its own noise. Windows are drawn from the held-out
-half without replacement, so that window and fitted half are disjoint parts of one sample: exactly what the hypothesis
-of no drift says. What is kept is `longshore.profile.Calibration`; how it judges is `longshore.monitor.significance`.
+The reference's rows stand for the population. From it a reference sample of the true size and a stream of windows are
+drawn again and again, whole rows, because features are correlated; the bins are chosen afresh on each sample. So the
+hypothesis "no drift" is exactly true, the reference's own noise is in it as it will be, and streams may be as long as
+wanted. (A single held-out part would be one realisation of its own noise, and soon used up: docs/decisions.) What is
+kept is `longshore.profile.Calibration`; how it judges is `longshore.monitor.significance`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from longshore.monitor.binning import Coded, cut
+from longshore.monitor.binning import Coded, Cut, cut
 from longshore.monitor.layout import Layout
+from longshore.monitor.run_lengths import RUNS, limits
 from longshore.monitor.significance import Null, rank_distances, share_statistics
+from longshore.monitor.usual import METRICS, USUAL_LEVELS, USUAL_SIZES, usual_distances, usual_quantiles
 from longshore.profile import Calibration, Floats, Ints
 from longshore.schema import Kind
 
 ROWS = 20_000
 """The simulation draws from at most so many rows of the reference."""
 
-SIZES = (100, 316, 1_000, 3_162, 10_000)
-WINDOWS = 10
-"""Windows of each size per split."""
+STEPS = {25: 256, 100: 256, 400: 128, 1_600: 64}
+"""Simulated sizes of a step (records), and how many steps a simulated stream has."""
 
-SPLITS = 200
-LEAST_SPLITS = 60
-CELLS = 2e8
-"""Bins looked up in a whole simulation: wide references get fewer splits, down to `LEAST_SPLITS`."""
+SCALES = (1, 4, 16)
+"""Windows of a stream, in steps: abrupt and slow drift have different best ones."""
+
+LIMITED = 4
+"""A scale whose window is larger than the reference over this is left out: it would see the reference's own noise, and
+all windows the same."""
+
+RULES = ((1, 1), (2, 2), (2, 3), (2, 4), (3, 4), (3, 5))
+"""So many of so many steps over the limit before an alert."""
+
+REPEATS = 200
+LEAST_REPEATS = 60
+CELLS = 4e8
+"""Bins looked up in a whole simulation: wide references get fewer repeats, down to `LEAST_REPEATS`."""
 
 TAIL = np.geomspace(0.05, 0.005, 8)
 """Upper probabilities at which the rank distance's tail is fitted."""
 
-FAMILY_LEVEL = 0.01
+LEVELS = np.array([1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002])
+
+
+Bools = npt.NDArray[np.bool_]
+Singles = npt.NDArray[np.float32]
+Key = tuple[int, int]
+"""A step's records, and a scale."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """What one simulated reference sample and the streams against it gave.
+
+    Attributes:
+        shares: by step and scale, float32[windows, streams]: the shares tests' G.
+        ranks: the same of the rank test.
+        deviation: float64[streams], see `_rank_deviation`.
+        usual: float64[sizes, streams, metrics], one window's distances of each size.
+
+    """
+
+    shares: dict[Key, Singles]
+    ranks: dict[Key, Singles]
+    deviation: Floats
+    usual: Floats
 
 
 def calibrate(columns: Sequence[Coded], rows: int, *, seed: int = 0) -> Calibration:
     """Simulate the nulls of a reference of `rows` rows; the same columns give the same calibration."""
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(rows)[:ROWS])
-    codes = [column.codes[chosen] for column in columns]
-    sizes = _sizes(len(chosen) // 2)
-    splits = int(np.clip(CELLS / (WINDOWS * sum(sizes) * len(columns)), LEAST_SPLITS, SPLITS))
-    simulated = [_one_split(columns, codes, sizes, random) for _ in range(splits)]
-    shares, ranks = ([np.vstack([one[k][i] for one in simulated]) for i in range(len(sizes))] for k in (0, 1))
-    deviation = np.mean([one[2] for one in simulated], axis=0)
+    codes = np.stack([column.codes[chosen] for column in columns], axis=1)
+    steps = [step for step in STEPS if step <= max(rows / LIMITED, min(STEPS))]
+    keys = [(step, scale) for step in steps for scale in scales_for(step, rows)]
+    looked_up = codes.shape[1] * sum(step * STEPS[step] for step in steps)
+    repeats = int(np.clip(CELLS / looked_up, LEAST_REPEATS, REPEATS))
+    samples = [_sample(columns, codes, rows, keys, random) for _ in range(repeats)]
     numeric = np.array([column.kind is Kind.NUMERIC for column in columns])
-    return _summary(sizes, (shares, ranks, deviation), numeric, rows)
-
-
-def _sizes(held_out: int) -> list[int]:
-    """Window sizes to simulate: up to the whole held-out half (larger windows are reference-limited)."""
-    sizes = [size for size in SIZES if size < held_out]
-    largest = min(max(held_out, 1), SIZES[-1])
-    return sizes if sizes and largest < 1.2 * sizes[-1] else [*sizes, largest]
-
-
-def _one_split(
-    columns: Sequence[Coded], codes: list[Ints], sizes: list[int], random: np.random.Generator
-) -> tuple[list[Floats], list[Floats], Floats]:
-    order = random.permutation(len(codes[0]))
-    fitted, held_out = order[: len(order) - len(order) // 2], order[-max(len(order) // 2, 1) :]
-    cells, layout = _cells(columns, codes, fitted)
-    reference = np.bincount(cells[fitted].ravel(), minlength=layout.total)
-    shares, ranks = [], []
-    for size in sizes:
-        drawn = np.stack([random.permutation(len(held_out))[:size] for _ in range(WINDOWS)])
-        window = (np.arange(WINDOWS) * layout.total)[:, None, None] + cells[held_out[drawn]]
-        counts = np.bincount(window.ravel(), minlength=WINDOWS * layout.total).reshape(WINDOWS, layout.total)
-        distance, factor = rank_distances(layout, reference, counts)
-        shares.append(share_statistics(layout, reference, counts))
-        ranks.append(distance * factor)
-    return shares, ranks, _rank_deviation(layout, reference)
-
-
-def _cells(columns: Sequence[Coded], codes: list[Ints], fitted: Ints) -> tuple[Ints, Layout]:
-    """The flat fine bin of every row and stream, int64[rows, streams], with bins chosen on the fitted rows alone."""
-    cuts = []
-    for column, code in zip(columns, codes, strict=True):
-        counts = np.bincount(code[fitted], minlength=len(column.levels) + 1)
-        cuts.append(cut(column.kind, counts[:-1]))
-    layout = Layout.of([c.coarse for c in cuts], [column.kind for column in columns])
-    cells = [start + c.bins[code] for start, c, code in zip(layout.starts, cuts, codes, strict=True)]
-    return np.stack(cells, axis=1), layout
-
-
-def _summary(
-    sizes: list[int],
-    simulated: tuple[list[Floats], list[Floats], Floats],
-    numeric: npt.NDArray[np.bool_],
-    rows: int,
-) -> Calibration:
-    shares, ranks, deviation = simulated
-    scale_df = [_fit_shares(part) for part in shares]
-    scale_shift = [_fit_ranks(part, deviation) for part in ranks]
-    tests = len(numeric) + int(numeric.sum())
-    nulls = [Null(*g, *r, 1.0, FAMILY_LEVEL, tests) for g, r in zip(scale_df, scale_shift, strict=True)]
-    families = [_family(null, g, r, numeric) for null, g, r in zip(nulls, shares, ranks, strict=True)]
+    nulls = _nulls(keys, samples, numeric)
     return Calibration(
-        sizes=np.array(sizes, dtype=np.float64),
-        shares_scale=np.array([scale for scale, _ in scale_df]),
-        shares_df=np.array([df for _, df in scale_df]),
-        rank_scale=np.array([scale for scale, _ in scale_shift]),
-        rank_shift=np.array([shift for _, shift in scale_shift]),
-        family=np.array([family for family, _ in families]),
-        family_from=np.array([smallest for _, smallest in families]),
-        tests=tests,
-        repeats=len(shares[0]),
+        **nulls,
+        scales=np.array(SCALES, dtype=np.int64),
+        steps=np.array(steps, dtype=np.float64),
+        rules=np.array(RULES, dtype=np.int64),
+        runs=RUNS,
+        limits=_limits(keys, samples, nulls, numeric),
+        repeats=repeats,
         rows=rows,
+        metrics=METRICS,
+        usual_levels=USUAL_LEVELS,
+        usual=usual_quantiles(np.stack([one.usual for one in samples])),
+        usual_sizes=np.array(USUAL_SIZES, dtype=np.float64),
     )
+
+
+def scales_for(step: float, rows: int) -> list[int]:
+    """The scales whose windows a reference of `rows` rows can judge: the first always, others up to a quarter of it."""
+    return [scale for scale in SCALES if scale == SCALES[0] or step * scale <= rows / LIMITED]
+
+
+def _sample(columns: Sequence[Coded], codes: Ints, rows: int, keys: list[Key], random: np.random.Generator) -> Sample:
+    drawn = random.multinomial(rows, np.full(len(codes), 1 / len(codes)))
+    cuts = [_cut(column, codes[:, i], drawn) for i, column in enumerate(columns)]
+    layout = Layout.of_tests([c.coarse for c in cuts], [c.ranks for c in cuts], [column.kind for column in columns])
+    of_code = [start + c.ranks[c.bins] for start, c in zip(layout.starts, cuts, strict=True)]
+    cells = np.stack([part[codes[:, i]] for i, part in enumerate(of_code)], axis=1)
+    weights = np.repeat(drawn, len(columns))
+    reference = np.bincount(cells.ravel(), weights=weights, minlength=layout.total).astype(np.int64)
+    shares, ranks = {}, {}
+    for step in dict.fromkeys(step for step, _ in keys):
+        counts = _stream(cells, layout.total, step, STEPS[step], random)
+        total = np.concatenate([np.zeros((1, layout.total), np.int64), np.cumsum(counts, axis=0)])
+        for scale in (scale for at, scale in keys if at == step):
+            windows = total[scale:] - total[:-scale]
+            distance, factor = rank_distances(layout, reference, windows)
+            shares[step, scale] = share_statistics(layout, reference, windows).astype(np.float32)
+            ranks[step, scale] = (distance * factor).astype(np.float32)
+    windows = [codes[random.integers(0, len(codes), size)] for size in USUAL_SIZES]
+    usual = usual_distances(columns, [c.coarse[c.bins] for c in cuts], codes, drawn, windows)
+    return Sample(shares, ranks, _rank_deviation(layout, reference), usual)
+
+
+def _cut(column: Coded, codes: Ints, drawn: Ints) -> Cut:
+    counts = np.bincount(codes, weights=drawn, minlength=len(column.levels) + 1)
+    return cut(column.kind, counts[:-1].astype(np.int64))
+
+
+def _stream(cells: Ints, total: int, step: int, steps: int, random: np.random.Generator) -> Ints:
+    """Counts of `steps` steps in a row, int64[steps, total]."""
+    drawn = cells[random.integers(0, len(cells), step * steps)]
+    drawn += (np.arange(steps) * total).repeat(step)[:, None]
+    return np.bincount(drawn.ravel(), minlength=steps * total).reshape(steps, total)
+
+
+def _nulls(keys: list[Key], samples: list[Sample], numeric: Bools) -> dict[str, Any]:
+    """The nulls by window size, from all simulated windows of that size."""
+    deviation = np.mean([one.deviation for one in samples], axis=0)
+    tests = len(numeric) + int(numeric.sum())
+    sizes = sorted({step * scale for step, scale in keys})
+    found: dict[str, list[Any]] = {
+        name: [] for name in ("shares_scale", "shares_df", "rank_scale", "rank_shift", "family")
+    }
+    for size in sizes:
+        of_size = [key for key in keys if key[0] * key[1] == size]
+        shares = np.concatenate([one.shares[key] for one in samples for key in of_size]).astype(np.float64)
+        ranks = np.concatenate([one.ranks[key] for one in samples for key in of_size]).astype(np.float64)
+        scale, df = _fit_shares(shares)
+        slope, shift = _fit_ranks(ranks, deviation)
+        null = Null(scale, df, slope, shift, LEVELS, LEVELS, tests)
+        smallest = np.minimum(null.shares_p(shares), np.where(numeric, null.rank_p(ranks), 1.0)).min(axis=1)
+        parts = (scale, df, slope, shift, _family(smallest))
+        for name, part in zip(found, parts, strict=True):
+            found[name].append(part)
+    return {
+        "sizes": np.array(sizes, dtype=np.float64),
+        **{name: np.array(parts) for name, parts in found.items()},
+        "levels": LEVELS,
+        "tests": tests,
+    }
+
+
+def _family(smallest: Floats) -> Floats:
+    """The smallest single p-value's quantiles at `LEVELS`, strictly descending."""
+    quantiles = np.clip(np.quantile(smallest, LEVELS), 1e-12, 1 - 1e-12)
+    quantiles[0] = 1.0
+    return np.asarray(np.minimum.accumulate(quantiles) * (1 - 1e-9 * np.arange(len(LEVELS))))
+
+
+def _limits(keys: list[Key], samples: list[Sample], nulls: dict[str, Any], numeric: Bools) -> Floats:
+    """The limits on the smallest adjusted p-value of a step's windows, float64[rules, steps, runs]."""
+    by_step = []
+    for step in dict.fromkeys(step for step, _ in keys):
+        smallest = np.full((len(samples), STEPS[step]), np.inf)
+        for scale in (scale for at, scale in keys if at == step):
+            null = _null_of(nulls, step * scale)
+            for i, one in enumerate(samples):
+                single = np.minimum(
+                    null.shares_p(one.shares[step, scale].astype(np.float64)),
+                    np.where(numeric, null.rank_p(one.ranks[step, scale].astype(np.float64)), 1.0),
+                )
+                adjusted = null.adjusted(single.min(axis=1))
+                smallest[i, scale - 1 :] = np.minimum(smallest[i, scale - 1 :], adjusted)
+        by_step.append([limits(smallest, needed, among) for needed, among in RULES])
+    return np.swapaxes(np.array(by_step), 0, 1)
+
+
+def _null_of(nulls: dict[str, Any], size: int) -> Null:
+    at = int(np.flatnonzero(nulls["sizes"] == size)[0])
+    fitted = {name: nulls[name][at] for name in ("shares_scale", "shares_df", "rank_scale", "rank_shift", "family")}
+    return Null(**fitted, levels=nulls["levels"], tests=nulls["tests"])
 
 
 def _fit_shares(statistics: Floats) -> tuple[Floats, Floats]:
@@ -143,12 +230,3 @@ def _fit_ranks(statistics: Floats, deviation: Floats) -> tuple[Floats, Floats]:
     shift = np.mean(quantiles - np.outer(z, deviation), axis=0)
     degenerate = deviation < 1e-6
     return np.where(degenerate, 1 / np.sqrt(12), deviation), np.where(degenerate, 0.0, shift)
-
-
-def _family(null: Null, shares: Floats, ranks: Floats, numeric: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """How many independent tests the smallest p-value of a simulated window behaves like, and down to where."""
-    smallest = np.minimum(null.shares_p(shares), np.where(numeric, null.rank_p(ranks), 1.0)).min(axis=1)
-    levels = np.array([FAMILY_LEVEL, 0.02, 0.05])
-    single = np.clip(np.quantile(smallest, levels), 1e-12, 1 - 1e-12)
-    observed = float(np.max(np.log1p(-levels) / np.log1p(-single)))
-    return float(np.clip(observed, 1.0, null.tests)), float(single[0])

@@ -12,20 +12,33 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from longshore.errors import FormatError
 from longshore.monitor import messages
-from longshore.monitor.episodes import CALM_FACTOR, Episodes, EpisodeState, Judged, Phase, Rules, Told
-from longshore.monitor.messages import Counted, Idle, LabelsSeen, ModelMoved, PaneMessage
+from longshore.monitor.episodes import Episodes, EpisodeState, Judged, Phase, Rules, Told
+from longshore.monitor.messages import (
+    Counted,
+    Idle,
+    LabelsSeen,
+    ModelMoved,
+    PaneMessage,
+    pack_counts,
+    unpack_counts,
+)
 from longshore.monitor.models import Profiles
-from longshore.monitor.report import Report, report_counts
+from longshore.monitor.report import Report, report_counts, with_evidence
+from longshore.monitor.sequence import Alarm, Evidence, Sequence
 from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.windows import Era, EraBegun, Filled, Windows, WindowState
 from longshore.records import DriftEvent, ModelEventKind, RetrainRequest, Window
 
-FORMAT = 1
+FORMAT = 2
 NOTHING = Window(0, 0, 0)
+
+CALM = 0.05
+"""A window is calm if it alone has a p-value above this, whatever the ones before it show: the lower threshold out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,7 @@ class DeciderSettings:
     stream_set: str
     model: str
     rules: Rules
+    alarm: Alarm
     window_records: int
     pane_ms: int
     lateness_ms: int
@@ -51,6 +65,7 @@ class Snapshot(msgspec.Struct):
     read: dict[int, int]
     last_window: Window
     last_index: int
+    steps: list[str] = []
     format: int = FORMAT
 
 
@@ -75,6 +90,7 @@ class Decider:
         self._rebuilt: dict[int, int] = {}
         self._last_window = snapshot.last_window if snapshot else NOTHING
         self._last_index = snapshot.last_index if snapshot else -1
+        self._steps = [unpack_counts(step) for step in snapshot.steps] if snapshot else []
 
     @property
     def next_offset(self) -> int:
@@ -129,6 +145,7 @@ class Decider:
                 read=self._read,
                 last_window=self._last_window,
                 last_index=self._last_index,
+                steps=[pack_counts(step) for step in self._steps],
             )
         )
 
@@ -165,6 +182,7 @@ class Decider:
     def _close(self, pane: int, outputs: Outputs) -> None:
         for closed in self._windows.close_before(pane):
             if isinstance(closed, EraBegun):
+                self._steps = []
                 for told in self._episodes.on_era(first=not closed.before.generation):
                     self._tell(told, outputs, closed.before)
                 outputs.events.append(self._era_event(closed))
@@ -172,36 +190,59 @@ class Decider:
                 self._verdict(closed, outputs)
 
     def _verdict(self, filled: Filled, outputs: Outputs) -> None:
-        alpha = self._settings.rules.alpha
-        report = report_counts(filled.watched.profile, filled.watched.layout, filled.counts, filled.sums, alpha)
+        watched = filled.watched
+        evidence = self._evidence(filled)
+        report = with_evidence(
+            report_counts(watched.profile, watched.layout, filled.counts, filled.sums, evidence.limit),
+            watched.profile,
+            evidence,
+        )
         window = filled.window(self._settings.pane_ms)
         self._last_window, self._last_index = window, filled.index
         judged = Judged(
             version=filled.era.version,
             first_pane=filled.first_pane,
             window=window,
-            alarm=report.alert,
-            calm=not report.alert and report.p_value > min(0.5, CALM_FACTOR * alpha),
+            alarm=evidence.over,
+            calm=evidence.by_scale[1] > CALM,
             streams=[stream.moved() for stream in report.streams],
         )
         told = self._episodes.on_verdict(judged)
-        outputs.events.append(self._verdict_event(filled.era, judged, report))
+        if any(one.kind == "resolved" for one in told):
+            self._steps = []
+        outputs.events.append(self._verdict_event(filled.era, judged, evidence, report))
         for one in told:
             self._tell(one, outputs, report=report)
 
-    def _verdict_event(self, era: Era, judged: Judged, report: Report) -> DriftEvent:
+    def _evidence(self, filled: Filled) -> Evidence:
+        """Judge the window with the ones before it in this era."""
+        layout = filled.watched.layout
+        reference = layout.for_tests(np.concatenate([stream.counts for stream in filled.watched.profile.streams]))
+        calibration = filled.watched.profile.calibration
+        sequence = Sequence(layout.tests, calibration, reference, self._settings.alarm, self._steps)
+        evidence = sequence.add(layout.for_tests(filled.counts))
+        self._steps = list(sequence.steps)
+        return evidence
+
+    def _verdict_event(self, era: Era, judged: Judged, evidence: Evidence, report: Report) -> DriftEvent:
         episode = self._episodes.state.episode
         cause = episode.cause if episode else ("covariate" if report.alert else "")
-        detail: dict[str, Any] = {"approximated": ["wasserstein", "wasserstein_sigma", "ks"]}
         return self._event(
             "verdict",
             era,
             cause=cause,
             phase=self.phase,
             episode=episode.id if episode else "",
-            p_value=report.p_value,
+            p_value=evidence.p_value,
             streams=judged.streams,
-            detail=detail | {"alert": report.alert, "reference_limited": report.reference_limited},
+            detail={
+                "approximated": ["wasserstein", "wasserstein_sigma", "ks"],
+                "alert": evidence.over,
+                "reference_limited": report.reference_limited,
+                "by_scale": {str(scale): p for scale, p in evidence.by_scale.items()},
+                "limit": evidence.limit,
+                "run_length": evidence.run_length,
+            },
         )
 
     def _era_event(self, begun: EraBegun) -> DriftEvent:
@@ -227,7 +268,7 @@ class Decider:
         )
 
     def _event(self, kind: str, era: Era, *, phase: Phase, detail: dict[str, Any], **given: Any) -> DriftEvent:
-        rules = self._settings.rules
+        alarm = self._settings.alarm
         return DriftEvent(
             kind=kind,
             cause=given.get("cause", ""),
@@ -240,7 +281,7 @@ class Decider:
             state=phase.value,
             episode=given.get("episode", ""),
             p_value=given.get("p_value", 1.0),
-            thresholds={"alpha": rules.alpha, "js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR},
+            thresholds={"run_length": alarm.run_length, "js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR},
             streams=given.get("streams", []),
             detail=detail,
         )
@@ -268,8 +309,10 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        if found != FORMAT:
-            raise FormatError(f"the drift snapshot has format {found}, this program reads {FORMAT}", mend="upgrade")
+        if found not in (1, FORMAT):  # the first format had no steps
+            raise FormatError(
+                f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"
+            )
         return msgspec.json.decode(data, type=Snapshot)
     except msgspec.MsgspecError as error:
         raise FormatError(f"the drift snapshot is damaged: {error}", mend="see docs/drift.md on rebuilding") from error

@@ -3,7 +3,7 @@
     ok ⇄ warning → alarm → awaiting_labels ⇄ retraining → cooldown → ok
 
 K of the last M windows must alarm before an episode opens: one alert and one request for each. It ends when a newer
-model's era begins, or when M windows in a row are calm, by a ten times wider level than the one that alarms.
+model's era begins, or when M windows in a row are calm, by a far wider level than the one that alarms.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from typing import Any
 import msgspec
 
 from longshore.records import Moved, RetrainRequest, Window
-
-CALM_FACTOR = 10.0
-"""A window is calm above so many times alpha: the lower threshold out."""
 
 
 class Phase(StrEnum):
@@ -36,7 +33,6 @@ class Phase(StrEnum):
 class Rules:
     """The policy's numbers: `needed` of `among` windows open an episode; the others are settings of the same names."""
 
-    alpha: float
     needed: int
     among: int
     min_fresh_labels: int

@@ -17,12 +17,12 @@ from longshore.schema import Kind
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where each stream's bins lie in a flat array of T fine bins.
+    """Where each stream's bins lie in a flat array of T bins, and which of them make up a coarse bin.
 
     Attributes:
-        starts: int64[streams], the first fine bin of each stream.
-        sizes: int64[streams], its fine bins, the missing one last.
-        coarse_starts: int64[C], the first fine bin of every coarse (decile or category) bin.
+        starts: int64[streams], the first bin of each stream.
+        sizes: int64[streams], its bins, the missing one last.
+        coarse_starts: int64[C], the first bin of every coarse (decile or category) bin.
         coarse_sizes: int64[streams], coarse bins of each stream.
         ranked: bool[T], the bins with a value of a numeric stream: those that have an order.
 
@@ -36,10 +36,10 @@ class Layout:
 
     @classmethod
     def of(cls, coarse: Sequence[Ints], kinds: Sequence[Kind]) -> Layout:
-        """The layout of streams given each one's map from fine to coarse bins, and its kind."""
+        """The layout of streams given each one's map from bins to coarse bins, and its kind."""
         sizes = np.array([len(part) for part in coarse], dtype=np.int64)
         starts = np.r_[0, np.cumsum(sizes)[:-1]]
-        first = [at + np.flatnonzero(np.r_[True, np.diff(part) != 0]) for at, part in zip(starts, coarse, strict=True)]
+        first = [at + _firsts(part) for at, part in zip(starts, coarse, strict=True)]
         ranked = [
             np.r_[np.full(len(part) - 1, kind is Kind.NUMERIC), False] for part, kind in zip(coarse, kinds, strict=True)
         ]
@@ -52,17 +52,17 @@ class Layout:
         )
 
     @classmethod
-    def of_profile(cls, profile: Profile) -> Layout:
-        """The layout of a profile's streams, in its order."""
-        return cls.of([s.coarse for s in profile.streams], [s.kind for s in profile.streams])
+    def of_tests(cls, coarse: Sequence[Ints], ranks: Sequence[Ints], kinds: Sequence[Kind]) -> Layout:
+        """The layout of the bins that tests need: twentieths, made up into deciles."""
+        return cls.of([part[_firsts(rank)] for part, rank in zip(coarse, ranks, strict=True)], kinds)
 
     @property
     def total(self) -> int:
-        """T, the number of fine bins of all streams."""
+        """T, the number of bins of all streams."""
         return int(self.sizes.sum())
 
     def coarse(self, counts: Ints) -> Ints:
-        """Coarse counts, int64[…, C], of fine ones, int64[…, T]."""
+        """Coarse counts, int64[…, C], of counts int64[…, T]."""
         return np.add.reduceat(counts, self.coarse_starts, axis=-1)
 
     def per_stream_coarse(self, values: Floats) -> Floats:
@@ -71,9 +71,53 @@ class Layout:
         return np.add.reduceat(values, starts, axis=-1)
 
     def per_stream(self, values: npt.NDArray[np.float64]) -> Floats:
-        """Sums by stream, float64[…, streams], of values by fine bin, float64[…, T]."""
+        """Sums by stream, float64[…, streams], of values by bin, float64[…, T]."""
         return np.add.reduceat(values, self.starts, axis=-1)
 
     def split(self, flat: Ints) -> list[Ints]:
         """A flat array of T as one array per stream."""
         return np.split(flat, self.starts[1:])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FineLayout:
+    """The fine bins of a profile's streams, side by side: what panes count; and the tests' bins they add up to.
+
+    Attributes:
+        starts: int64[streams], the first fine bin of each stream.
+        sizes: int64[streams], its fine bins.
+        tests: the layout of the bins that tests need.
+        test_starts: int64[tests.total], the first fine bin of each of them.
+
+    """
+
+    starts: Ints
+    sizes: Ints
+    tests: Layout
+    test_starts: Ints
+
+    @classmethod
+    def of_profile(cls, profile: Profile) -> FineLayout:
+        """The layout of a profile's streams, in its order."""
+        streams = profile.streams
+        fine = Layout.of([stream.ranks for stream in streams], [stream.kind for stream in streams])
+        tests = Layout.of_tests(*zip(*((s.coarse, s.ranks, s.kind) for s in streams), strict=True))
+        return cls(starts=fine.starts, sizes=fine.sizes, tests=tests, test_starts=fine.coarse_starts)
+
+    @property
+    def total(self) -> int:
+        """T, the number of fine bins of all streams."""
+        return int(self.sizes.sum())
+
+    def for_tests(self, counts: Ints) -> Ints:
+        """The tests' counts, int64[…, tests.total], of fine ones, int64[…, T]."""
+        return np.add.reduceat(counts, self.test_starts, axis=-1)
+
+    def split(self, flat: Ints) -> list[Ints]:
+        """A flat array of T as one array per stream."""
+        return np.split(flat, self.starts[1:])
+
+
+def _firsts(part: Ints) -> Ints:
+    """The positions where an ascending map takes a new value."""
+    return np.flatnonzero(np.r_[True, np.diff(part) != 0])

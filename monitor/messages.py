@@ -110,15 +110,28 @@ def decode(value: bytes | None) -> PaneMessage:
 
 def pack(counts: Ints, sums: Ints) -> str:
     """Two int64[T] arrays as text."""
-    raw = np.concatenate([counts, sums]).astype("<i8").tobytes()
-    return base64.b64encode(zlib.compress(raw, 1)).decode("ascii")
+    return pack_counts(np.concatenate([counts, sums]))
 
 
 def unpack(text: str) -> tuple[Ints, Ints]:
     """The two arrays of `pack`."""
+    counts, sums = np.split(unpack_counts(text), 2)
+    return counts, sums
+
+
+def pack_counts(counts: Ints) -> str:
+    """An int64 array as text: little-endian, deflated, in base64."""
+    return base64.b64encode(zlib.compress(counts.astype("<i8").tobytes(), 1)).decode("ascii")
+
+
+def unpack_counts(text: str) -> Ints:
+    """The array of `pack_counts`.
+
+    Raises:
+        FormatError: damaged.
+
+    """
     try:
-        both = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<i8").astype(np.int64)
-        counts, sums = np.split(both, 2)
+        return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<i8").astype(np.int64)
     except (ValueError, zlib.error) as error:
         raise FormatError(f"a pane's counts are damaged: {error}", mend="see who else writes to drift.panes") from error
-    return counts, sums

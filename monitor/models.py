@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from longshore.monitor.layout import Layout
+from longshore.monitor.layout import FineLayout
 from longshore.profile import Profile
 
 PREDICTION = "prediction"
@@ -18,14 +18,14 @@ class Watched:
     """A version's profile, its layout, and the layout's name (a hash of the profile's bytes)."""
 
     profile: Profile
-    layout: Layout
+    layout: FineLayout
     name: str
 
     @classmethod
     def of(cls, data: bytes) -> Watched:
         """From a version's `profile` file."""
         profile = Profile.from_bytes(data)
-        return cls(profile, Layout.of_profile(profile), hashlib.sha256(data).hexdigest()[:12])
+        return cls(profile, FineLayout.of_profile(profile), hashlib.sha256(data).hexdigest()[:12])
 
 
 class Profiles:

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from longshore.monitor import distances
-from longshore.monitor.layout import Layout
+from longshore.monitor.layout import FineLayout
+from longshore.monitor.sequence import Evidence
 from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR, Judgement, judge
+from longshore.monitor.usual import METRICS, usual_for
 from longshore.profile import DEFINITIONS, Floats, Ints, Profile, StreamProfile
 from longshore.records import Moved
 from longshore.schema import Kind
@@ -51,6 +53,10 @@ class StreamReport:
         ks: Kolmogorov-Smirnov statistic.
         ks_p_value: its own p-value, unadjusted (nominal: Pearson's χ²).
         rank_distance: Wasserstein distance in reference-rank space, 0…1: what alarms judge; 0 for nominal.
+        chi_squared: Pearson's χ² of the decile or category counts.
+        hellinger: Hellinger distance of their shares, 0…1.
+        own_p_value: of this stream's tests alone, not adjusted for the others: what streams are ranked by.
+        usual: by distance, its median, 95 % and 99 % quantile without drift at this window's size.
         bins: what moved.
 
     """
@@ -67,6 +73,10 @@ class StreamReport:
     ks: float
     ks_p_value: float
     rank_distance: float
+    chi_squared: float
+    hellinger: float
+    own_p_value: float
+    usual: dict[str, list[float]]
     bins: Bins
 
     def moved(self) -> Moved:
@@ -76,7 +86,7 @@ class StreamReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A window against the reference; `streams` most moved first (alerts, then by Jensen-Shannon distance)."""
+    """A window against the reference; `streams` most moved first: alerts, then by own p-value, then by distance."""
 
     alert: bool
     p_value: float
@@ -95,16 +105,19 @@ class Report:
         }
 
 
-def report_counts(profile: Profile, layout: Layout, counts: Ints, sums: Ints, alpha: float) -> Report:
+def report_counts(profile: Profile, layout: FineLayout, counts: Ints, sums: Ints, alpha: float) -> Report:
     """The report of a window of counts, int64[T], with the bins' fixed-point sums, int64[T].
 
     Wasserstein and KS are those of the bins: approximations of the samples' (docs/drift.md).
     """
     reference = np.concatenate([stream.counts for stream in profile.streams])
-    judged = judge(layout, profile.calibration, reference, counts, alpha)
+    sides = (layout.for_tests(reference), layout.for_tests(counts))
+    judged = judge(layout.tests, profile.calibration, *sides, alpha)
     parts = zip(profile.streams, layout.split(counts), layout.split(sums), strict=True)
-    streams = [_stream(i, stream, part, total, judged) for i, (stream, part, total) in enumerate(parts)]
-    return _ranked(profile, streams, judged, alpha, int(counts[: layout.sizes[0]].sum()))
+    rows = int(counts[: layout.sizes[0]].sum())
+    usual = usual_for(profile.calibration, rows)
+    streams = [_stream(i, stream, (part, total), judged, usual[i]) for i, (stream, part, total) in enumerate(parts)]
+    return _ranked(profile, streams, judged, alpha, rows)
 
 
 def with_samples(report: Report, profile: Profile, samples: Iterable[tuple[str, Floats, Floats]]) -> Report:
@@ -119,6 +132,25 @@ def with_samples(report: Report, profile: Profile, samples: Iterable[tuple[str, 
     return replace(report, streams=[replace(s, **exact.get(s.name, {})) for s in report.streams])
 
 
+def with_evidence(report: Report, profile: Profile, evidence: Evidence) -> Report:
+    """The report of a stream's step with p-values and alerts from all scales."""
+    at = {stream.name: i for i, stream in enumerate(profile.streams)}
+    streams = [
+        replace(
+            stream,
+            alert=bool(evidence.alerts[at[stream.name]]),
+            p_value=float(evidence.p_values[at[stream.name]]),
+            own_p_value=float(evidence.own[at[stream.name]]),
+        )
+        for stream in report.streams
+    ]
+    return replace(report, alert=evidence.over, p_value=evidence.p_value, streams=sorted(streams, key=_most_moved))
+
+
+def _most_moved(stream: StreamReport) -> tuple[bool, float, float, str]:
+    return (not stream.alert, stream.own_p_value, -stream.js, stream.name)
+
+
 def _ranked(profile: Profile, streams: list[StreamReport], judged: Judgement, alpha: float, rows: int) -> Report:
     return Report(
         alert=judged.alert,
@@ -127,11 +159,12 @@ def _ranked(profile: Profile, streams: list[StreamReport], judged: Judgement, al
         reference_rows=profile.rows,
         current_rows=rows,
         reference_limited=rows > profile.rows / 2,
-        streams=sorted(streams, key=lambda s: (not s.alert, -s.js, s.name)),
+        streams=sorted(streams, key=_most_moved),
     )
 
 
-def _stream(i: int, stream: StreamProfile, counts: Ints, sums: Ints, judged: Judgement) -> StreamReport:
+def _stream(i: int, stream: StreamProfile, window: tuple[Ints, Ints], judged: Judgement, usual: Floats) -> StreamReport:
+    counts, sums = window
     starts = np.flatnonzero(np.r_[True, np.diff(stream.coarse) != 0])
     reference, current = np.add.reduceat(stream.counts, starts), np.add.reduceat(counts, starts)
     p, q = distances.shares(reference), distances.shares(current)
@@ -150,13 +183,17 @@ def _stream(i: int, stream: StreamProfile, counts: Ints, sums: Ints, judged: Jud
         ks=ks,
         ks_p_value=ks_p,
         rank_distance=float(judged.rank_distance[i]),
+        chi_squared=distances.chi_squared(reference, current)[0],
+        hellinger=distances.hellinger(p, q),
+        own_p_value=float(judged.single[i]),
+        usual=dict(zip(METRICS, usual.tolist(), strict=False)),  # a profile of the first format has none
         bins=_bins(stream, starts, reference, current),
     )
 
 
 def _ordered(stream: StreamProfile, counts: Ints, sums: Ints) -> tuple[float, float | None, float, float]:
     moved = distances.wasserstein_of_bins(
-        (stream.counts[:-1], stream.sums[:-1]), (counts[:-1], sums[:-1]), stream.scale
+        stream.edges, (stream.counts[:-1], stream.sums[:-1]), (counts[:-1], sums[:-1]), stream.scale
     )
     ks, ks_p = distances.kolmogorov_smirnov_of_bins(stream.counts[:-1], counts[:-1])
     return moved, moved / stream.std if stream.std > 0 else None, ks, ks_p
@@ -165,7 +202,7 @@ def _ordered(stream: StreamProfile, counts: Ints, sums: Ints) -> tuple[float, fl
 def _unordered(reference: Ints, current: Ints) -> tuple[float, float | None, float, float]:
     p, q = reference / max(reference.sum(), 1), current / max(current.sum(), 1)
     ks = distances.kolmogorov_smirnov_nominal(p, q)
-    return distances.total_variation(p, q), None, ks, distances.chi_squared_p_value(reference, current)
+    return distances.total_variation(p, q), None, ks, distances.chi_squared(reference, current)[1]
 
 
 def _bins(stream: StreamProfile, starts: Ints, reference: Ints, current: Ints) -> Bins:

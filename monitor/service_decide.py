@@ -18,6 +18,7 @@ from longshore.kafka.reader import read_all
 from longshore.monitor.decide import Decider, DeciderSettings, Outputs, Snapshot, load_snapshot
 from longshore.monitor.episodes import Phase, Rules
 from longshore.monitor.models import Profiles
+from longshore.monitor.sequence import Alarm
 from longshore.records import DriftEvent
 from longshore.schema import Schema
 from longshore.stream import Batch, ExactlyOnceStream, Message, Single
@@ -36,7 +37,8 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
     return DeciderSettings(
         stream_set=schema.name,
         model=settings.model,
-        rules=Rules(monitor.alpha, needed, among, monitor.min_fresh_labels, monitor.cooldown_windows),
+        rules=Rules(needed, among, monitor.min_fresh_labels, monitor.cooldown_windows),
+        alarm=Alarm(needed, among, monitor.run_length_records, monitor.alpha),
         window_records=monitor.window_records,
         pane_ms=int(monitor.pane_s * 1_000),
         lateness_ms=int(monitor.allowed_lateness_s * 1_000),

@@ -17,11 +17,12 @@ from scipy import special
 from longshore.monitor.layout import Layout
 from longshore.profile import Calibration, Floats, Ints
 
-JS_FLOOR = 0.03
-"""Jensen-Shannon distance below which a significant change of shares is too small to matter (a PSI of about 0.005)."""
+JS_FLOOR = 0.01
+"""Jensen-Shannon distance below which a significant change of shares is too small to matter (a PSI of about 0.0006)."""
 
-RANK_FLOOR = 0.015
-"""The same for the rank distance: values displaced by 1.5 percentile points of the reference on average."""
+RANK_FLOOR = 0.005
+"""The same for the rank distance: values displaced by half a percentile point of the reference on average. Both floors
+are reached by chance up to windows of some 20,000 records against 60,000: below that, the stated error rate is exact."""
 
 SMALLEST = 1e-300
 """p-values end here, so that a logarithm of one is finite."""
@@ -48,7 +49,7 @@ def _rows(layout: Layout, counts: Ints) -> Floats:
 
 
 def rank_distances(layout: Layout, reference: Ints, current: Ints) -> tuple[Floats, Floats]:
-    """∫|F−G|dF_reference over the values, and √(nm/(n+m)) to judge it by; float64[…, streams] each, 0 for nominal.
+    """∫|F−G|dF_reference over the tests' bins, and √(nm/(n+m)) to judge it by; float64[…, streams] each, 0 for nominal.
 
     Sums to D = F−G at a bin's upper edge run over all streams at once: each stream's shares differ by 0 in total.
     """
@@ -87,8 +88,8 @@ class Null:
     shares_df: Floats
     rank_scale: Floats
     rank_shift: Floats
-    family: float
-    family_from: float
+    levels: Floats
+    family: Floats
     tests: int
 
     def shares_p(self, statistic: Floats) -> Floats:
@@ -103,12 +104,17 @@ class Null:
     def adjusted(self, p: Floats) -> Floats:
         """The chance that the smallest p-value of the whole family is ≤ p: what one compares with alpha.
 
-        Within the simulated range the family counts as many tests as were observed; it grows to all of them a hundred
-        times further out, where dependent tests act as independent ones.
+        Within the simulated range as it was observed. Further out the family grows from the number of independent
+        tests that it acted like there to all of them, reached a hundred times further, where dependent tests act as
+        independent ones.
         """
-        position = np.log(np.maximum(p, SMALLEST) / self.family_from) / np.log(0.01)
-        effective = self.family + (self.tests - self.family) * np.clip(position, 0.0, 1.0)
-        return np.asarray(-np.expm1(effective * np.log1p(-np.minimum(p, 1 - 1e-16))))
+        p = np.clip(p, SMALLEST, 1.0)
+        smallest, level = float(self.family[-1]), float(self.levels[-1])
+        within = np.exp(np.interp(np.log(p), np.log(self.family[::-1]), np.log(self.levels[::-1])))
+        observed = min(float(self.tests), np.log1p(-level) / np.log1p(-smallest))
+        position = np.clip(np.log(p / smallest) / np.log(0.01), 0.0, 1.0)
+        beyond = -np.expm1((observed + (self.tests - observed) * position) * np.log1p(-np.minimum(p, smallest)))
+        return np.asarray(np.where(p >= smallest, within, beyond))
 
 
 def null_for(calibration: Calibration, rows: int) -> Null:
@@ -116,8 +122,6 @@ def null_for(calibration: Calibration, rows: int) -> Null:
     grid, at = np.log(calibration.sizes), np.log(max(rows, 1))
 
     def between(values: Floats) -> Floats:
-        if values.ndim == 1:
-            return np.asarray(np.interp(at, grid, values))
         return np.array([np.interp(at, grid, column) for column in values.T])
 
     return Null(
@@ -125,17 +129,36 @@ def null_for(calibration: Calibration, rows: int) -> Null:
         shares_df=between(calibration.shares_df),
         rank_scale=between(calibration.rank_scale),
         rank_shift=between(calibration.rank_shift),
-        family=float(between(calibration.family)),
-        family_from=float(np.exp(between(np.log(calibration.family_from)))),
+        levels=calibration.levels,
+        family=np.exp(between(np.log(calibration.family))),
         tests=calibration.tests,
     )
 
 
+def single_p_values(layout: Layout, null: Null, reference: Ints, current: Ints) -> tuple[Floats, Floats]:
+    """Each test's own p-value, shares and ranks, float64[…, streams] of counts int64[T] and int64[…, T].
+
+    A nominal stream's rank p-value is 1.
+    """
+    shares_p = null.shares_p(share_statistics(layout, reference, current))
+    distance, factor = rank_distances(layout, reference, current)
+    return shares_p, np.where(layout.ranked[layout.starts], null.rank_p(distance * factor), 1.0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """One window's tests by stream: adjusted p-values, effects, and which streams alarm at the level asked for."""
+    """One window's tests by stream.
+
+    Attributes:
+        p_values: float64[streams], adjusted for the family of all streams' tests.
+        single: float64[streams], the smaller of a stream's two, for both tests only: what streams are ranked by.
+        rank_distance: float64[streams].
+        alerts: bool[streams], which alarm at the level asked for.
+
+    """
 
     p_values: Floats
+    single: Floats
     rank_distance: Floats
     alerts: npt.NDArray[np.bool_]
 
@@ -151,16 +174,15 @@ class Judgement:
 
 
 def judge(layout: Layout, calibration: Calibration, reference: Ints, current: Ints, alpha: float) -> Judgement:
-    """Test one window, counts int64[T], against the reference's counts, int64[T].
+    """Test one window, the tests' counts int64[T], against the reference's, int64[T].
 
     A stream alarms where one of its two tests is significant for the whole family *and* its own effect is above the
     floor: at a large n every difference is significant.
     """
-    rows = int(_rows(layout, current)[0])
-    null = null_for(calibration, rows)
-    shares_p = null.adjusted(null.shares_p(share_statistics(layout, reference, current)))
-    distance, factor = rank_distances(layout, reference, current)
-    rank_p = np.where(layout.ranked[layout.starts], null.adjusted(null.rank_p(distance * factor)), 1.0)
-    by_shares = (shares_p <= alpha) & (displaced(layout, reference, current) >= JS_FLOOR)
-    by_rank = (rank_p <= alpha) & (distance >= RANK_FLOOR)
-    return Judgement(np.minimum(shares_p, rank_p), distance, by_shares | by_rank)
+    null = null_for(calibration, int(_rows(layout, current)[0]))
+    shares_p, rank_p = single_p_values(layout, null, reference, current)
+    distance, _ = rank_distances(layout, reference, current)
+    by_shares = (null.adjusted(shares_p) <= alpha) & (displaced(layout, reference, current) >= JS_FLOOR)
+    by_rank = (null.adjusted(rank_p) <= alpha) & (distance >= RANK_FLOOR)
+    smaller = np.minimum(shares_p, rank_p)
+    return Judgement(null.adjusted(smaller), np.minimum(1.0, 2 * smaller), distance, by_shares | by_rank)

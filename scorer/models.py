@@ -8,6 +8,7 @@ bad model stops or delays scoring: everything here happens in the following thre
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ from longshore.signing import Keyring
 T = TypeVar("T")
 
 log = structlog.get_logger()
+
+SPREAD_S = 0.25
+"""A hint reaches every replica at once: each waits a part of this, so that they do not all load at the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class Models:
         return False
 
     def follow(self, stop: threading.Event, wake: threading.Event, interval_s: float) -> None:
-        """Refresh every `interval_s`, or at once on `wake`, until `stop`: a thread's body."""
+        """Refresh every `interval_s`, or within `SPREAD_S` of `wake`, until `stop`: a thread's body."""
         changed = False
         while not stop.is_set():
             try:
@@ -126,7 +130,8 @@ class Models:
                 changed = self.refresh()
             except Exception:  # a bug here must not end the following: scorers would stay on this model unnoticed
                 log.exception("looking for a newer model failed")
-            wake.wait(interval_s)
+            if wake.wait(interval_s):
+                stop.wait(random.uniform(0.0, SPREAD_S))  # noqa: S311  (no secret)
             wake.clear()
 
     def _newer(self) -> Iterator[Candidate]:

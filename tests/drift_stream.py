@@ -14,6 +14,7 @@ from longshore.monitor.messages import ModelMoved, encode
 from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter
 from longshore.monitor.reference import build_profile
+from longshore.monitor.sequence import Alarm
 from longshore.records import ModelEvent, ModelEventKind
 from longshore.schema import Field, Kind, Schema
 
@@ -65,8 +66,12 @@ def counter():
 
 
 def decider(snapshot=None, *, min_fresh_labels=300, cooldown_windows=2):
-    rules = Rules(0.001, 2, 3, min_fresh_labels, cooldown_windows)
-    return Decider(DeciderSettings(SCHEMA.name, "default", rules, 500, PANE_MS, LATENESS_MS), PROFILES, snapshot)
+    rules = Rules(2, 3, min_fresh_labels, cooldown_windows)
+    return Decider(
+        DeciderSettings(SCHEMA.name, "default", rules, Alarm(2, 3, 1_000_000), 500, PANE_MS, LATENESS_MS),
+        PROFILES,
+        snapshot,
+    )
 
 
 def model_event(kind, version="v1", generation=1, trigger_id=""):

@@ -57,7 +57,10 @@ class ScorerSettings(Section):
 
 
 class MonitorSettings(Section):
-    """Panes, windows, the alarm's error rate and its persistence."""
+    """Panes, windows, the alarm's error rate and its persistence.
+
+    `run_length_records`: the mean number of records between false alerts; `alpha`, where given, is the limit itself.
+    """
 
     group: str = "monitor"
     pane_s: float = Field(default=10.0, gt=0)
@@ -65,7 +68,8 @@ class MonitorSettings(Section):
     allowed_lateness_s: float = Field(default=10.0, ge=0)
     idle_after_s: float = Field(default=5.0, gt=0)
     commit_interval_s: float = Field(default=1.0, gt=0)
-    alpha: float = Field(default=0.001, gt=0, lt=1)
+    run_length_records: float = Field(default=1_000_000, ge=1_000)
+    alpha: float | None = Field(default=None, gt=0, lt=1)
     persistence: tuple[int, int] = (2, 3)
     min_fresh_labels: int = Field(default=2_000, ge=0)
     cooldown_windows: int = Field(default=3, ge=0)

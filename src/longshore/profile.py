@@ -16,10 +16,10 @@ import numpy.typing as npt
 from longshore.errors import FormatError
 from longshore.schema import Kind
 
-FORMAT = 1
+FORMAT = 2
 """Version of the bytes: raised when an older program could not read them rightly."""
 
-DEFINITIONS = 1
+DEFINITIONS = 2
 """Version of the drift definitions (docs/drift.md) that the numbers follow."""
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +35,7 @@ class StreamProfile:
         kind: numeric or nominal.
         edges: float64[e], ascending upper edges of the fine bins (a value equal to one is below it); nominal: empty.
         coarse: int64[bins], the decile bin of every fine bin; the missing bin has one of its own. Nominal: 0…bins−1.
+        ranks: int64[bins], the same for twentieths. Nominal: 0…bins−1.
         categories: the nominal stream's categories, largest reference share first; numeric: empty.
         counts: int64[bins]; numeric: e+1 value bins, *missing*; nominal: categories, *unseen*, *missing*.
         sums: int64[bins], Σ round(value · scale) of each bin; nominal: zeros.
@@ -48,6 +49,7 @@ class StreamProfile:
     kind: Kind
     edges: Floats
     coarse: Ints
+    ranks: Ints
     categories: tuple[str, ...]
     counts: Ints
     sums: Ints
@@ -58,7 +60,7 @@ class StreamProfile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """How the tests' statistics behave when nothing drifts, by window size, from simulation on held-out reference rows.
+    """How the tests' statistics behave when nothing drifts, from simulation on the reference's rows.
 
     Attributes:
         sizes: float64[g], the simulated window sizes in records, ascending; between them in log n.
@@ -66,11 +68,20 @@ class Calibration:
         shares_df: float64[g, streams], its degrees of freedom.
         rank_scale: float64[g, streams], a of the rank distance's tail: quantile(p) = b + a·z(p/2).
         rank_shift: float64[g, streams], b of the same.
-        family: float64[g], how many independent tests the smallest p-value behaves like in the simulated range.
-        family_from: float64[g], the smallest single p-value for which that was observed (1 % of simulated windows).
-        tests: the number of tests of a window: the bound of `family` further out.
-        repeats: simulated windows per size.
+        levels: float64[l], descending from 1: shares of undrifted windows.
+        family: float64[g, l], the p-value which that share's smallest single p-value stays at or below.
+        tests: the number of tests of a window: the bound of the family's size further out than was simulated.
+        scales: int64[k], the windows of a stream in steps; one larger than a quarter of the reference is left out.
+        steps: float64[s], the simulated sizes of a step in records, ascending.
+        rules: int64[r, 2], as "so many of so many steps must be over the limit before an alert".
+        runs: float64[t], mean run lengths between alerts, in steps, ascending.
+        limits: float64[r, s, t], the adjusted p-value, smallest over the scales, that gives each run length.
+        repeats: simulated reference samples.
         rows: rows the simulation drew from.
+        metrics: names of the distances of `usual`.
+        usual_levels: float64[q], the probabilities of `usual`.
+        usual: float64[g', streams, metrics, q], quantiles of the distances without drift, by `usual_sizes`.
+        usual_sizes: float64[g'].
 
     """
 
@@ -79,11 +90,20 @@ class Calibration:
     shares_df: Floats
     rank_scale: Floats
     rank_shift: Floats
+    levels: Floats
     family: Floats
-    family_from: Floats
     tests: int
+    scales: Ints
+    steps: Floats
+    rules: Ints
+    runs: Floats
+    limits: Floats
     repeats: int
     rows: int
+    metrics: tuple[str, ...]
+    usual_levels: Floats
+    usual: Floats
+    usual_sizes: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +136,8 @@ class Profile:
         try:
             value = msgspec.json.decode(data)
             _check_format(value)
+            if value["format"] == 1:
+                value = _from_format_1(value)
             streams = tuple(_stream(item) for item in value["streams"])
             return cls(rows=int(value["rows"]), streams=streams, calibration=_calibration(value["calibration"]))
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
@@ -124,10 +146,39 @@ class Profile:
 
 def _check_format(value: dict[str, Any]) -> None:
     found = value["format"]
-    if found != FORMAT:
+    if found not in (1, FORMAT):
         raise FormatError(
-            f"profile has format {found}, this program reads {FORMAT}", mend="upgrade longshore, or train a new version"
+            f"profile has format {found}, this program reads 1 to {FORMAT}",
+            mend="upgrade longshore, or train a new version",
         )
+
+
+def _from_format_1(value: dict[str, Any]) -> dict[str, Any]:
+    """The first format tested on fine bins, kept the family's size in place of its quantiles, and had no run lengths.
+
+    Without a simulation a limit is that of independent steps: so many in a row are as rare as the limit's power.
+    """
+    old = value["calibration"]
+    streams = [stream | {"ranks": list(range(len(stream["coarse"])))} for stream in value["streams"]]
+    levels = np.array([1.0, 0.5, 0.1, 0.01])
+    family = [(-np.expm1(np.log1p(-np.minimum(levels, 1 - 1e-9)) / size)).tolist() for size in old["family"]]
+    runs = np.geomspace(4, 4e6, 25)
+    rules = [[1, 1], [2, 3]]
+    limits = [[(needed * runs) ** (-1.0 / needed)] for needed, _ in rules]
+    calibration = old | {
+        "levels": levels,
+        "family": family,
+        "scales": [1],
+        "steps": [float(old["sizes"][0])],
+        "rules": rules,
+        "runs": runs,
+        "limits": limits,
+        "metrics": [],
+        "usual_levels": [],
+        "usual": np.zeros((1, len(streams), 0, 0)),
+        "usual_sizes": [1.0],
+    }
+    return value | {"streams": streams, "calibration": calibration}
 
 
 def _plain(value: StreamProfile | Calibration) -> dict[str, Any]:
@@ -146,6 +197,7 @@ def _stream(value: dict[str, Any]) -> StreamProfile:
         kind=Kind(value["kind"]),
         edges=np.array(value["edges"], dtype=np.float64),
         coarse=np.array(value["coarse"], dtype=np.int64),
+        ranks=np.array(value["ranks"], dtype=np.int64),
         categories=tuple(value["categories"]),
         counts=np.array(value["counts"], dtype=np.int64),
         sums=np.array(value["sums"], dtype=np.int64),
@@ -156,6 +208,9 @@ def _stream(value: dict[str, Any]) -> StreamProfile:
 
 
 def _calibration(value: dict[str, Any]) -> Calibration:
-    given: dict[str, Any] = {name: np.array(value[name], dtype=np.float64) for name in Calibration.__slots__}
+    given: dict[str, Any] = {
+        name: np.array(value[name], dtype=np.float64) for name in Calibration.__slots__ if name != "metrics"
+    }
     given |= {name: int(value[name]) for name in ("tests", "repeats", "rows")}
-    return Calibration(**given)
+    given |= {name: np.array(value[name], dtype=np.int64) for name in ("scales", "rules")}
+    return Calibration(**given, metrics=tuple(value["metrics"]))

@@ -72,7 +72,7 @@ def test_a_real_shift_alerts_and_ranks_first(reference):
 def test_an_effect_below_the_floor_does_not_alert_however_significant():
     random = np.random.default_rng(0)
     big = Reference.fit(pd.DataFrame({"x": random.normal(size=400_000)}))
-    report = big.compare(pd.DataFrame({"x": random.normal(0.02, 1, size=400_000)}))
+    report = big.compare(pd.DataFrame({"x": random.normal(0.012, 1, size=400_000)}))
     assert report.p_value < 0.05
     assert not report.alert
 

@@ -14,5 +14,5 @@ def test_damaged_bytes_are_refused(data):
 
 
 def test_a_newer_format_is_refused():
-    with pytest.raises(FormatError, match="format 2"):
-        Profile.from_bytes(msgspec.json.encode({"format": 2}))
+    with pytest.raises(FormatError, match="format 3"):
+        Profile.from_bytes(msgspec.json.encode({"format": 3}))

@@ -1,0 +1,79 @@
+"""What the five distances are when nothing drifts: the quantiles that stand beside a reported value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from longshore.monitor import distances
+from longshore.monitor.binning import Coded
+from longshore.profile import Calibration, Floats, Ints
+from longshore.schema import Kind
+
+METRICS = ("psi", "kl", "js", "wasserstein", "ks")
+USUAL_LEVELS = np.array([0.5, 0.95, 0.99])
+USUAL_SIZES = (100, 1_000, 10_000)
+
+
+def usual_distances(
+    columns: Sequence[Coded], coarse: Sequence[Ints], codes: Ints, drawn: Ints, windows: Sequence[Ints]
+) -> Floats:
+    """Distances of each window from a reference sample, float64[windows, streams, metrics].
+
+    `coarse` maps each stream's codes to deciles, `codes` are the rows int64[n, streams] that were `drawn` int64[n]
+    times, `windows` int64[rows, streams] codes.
+    """
+    found = np.zeros((len(windows), len(columns), len(METRICS)))
+    for k, (column, deciles) in enumerate(zip(columns, coarse, strict=True)):
+        levels = len(column.levels) + 1
+        reference = np.bincount(codes[:, k], weights=drawn, minlength=levels)
+        p = _shares(reference, deciles)
+        for i, window in enumerate(windows):
+            current = np.bincount(window[:, k], minlength=levels)
+            q = _shares(current, deciles)
+            moved, ks = _moved(column, reference, current, deciles)
+            found[i, k] = (
+                distances.population_stability_index(p, q),
+                distances.relative_entropy(p, q),
+                distances.jensen_shannon(p, q),
+                moved,
+                ks,
+            )
+    return found
+
+
+def _shares(counts: Floats | Ints, deciles: Ints) -> Floats:
+    return distances.shares(np.bincount(deciles, weights=counts).astype(np.int64))
+
+
+def _moved(column: Coded, reference: Floats | Ints, current: Ints, deciles: Ints) -> tuple[float, float]:
+    """Wasserstein and KS of the values themselves (nominal: of the categories)."""
+    if column.kind is Kind.NOMINAL:
+        p, q = (np.bincount(deciles, weights=side) / max(side.sum(), 1) for side in (reference, current))
+        return distances.total_variation(p, q), distances.kolmogorov_smirnov_nominal(p, q)
+    m, n = reference[:-1].sum(), current[:-1].sum()
+    if not m or not n:
+        return 0.0, 0.0
+    between = np.abs(np.cumsum(reference[:-1]) / m - np.cumsum(current[:-1]) / n)
+    return float(between[:-1] @ np.diff(column.levels)), float(between.max())
+
+
+def usual_quantiles(simulated: Floats) -> Floats:
+    """Quantiles over the samples, float64[sizes, streams, metrics, q] of float64[samples, sizes, streams, metrics]."""
+    return np.moveaxis(np.quantile(simulated, USUAL_LEVELS, axis=0), 0, -1)
+
+
+def usual_for(calibration: Calibration, rows: int) -> Floats:
+    """The quantiles for windows of `rows` records, float64[streams, metrics, q].
+
+    Between simulated sizes in log n; beyond them the nearest size's, scaled as the distances do: the divergences by
+    1/n, the others by its root.
+    """
+    grid = np.log(calibration.usual_sizes)
+    at = np.log(max(rows, 1))
+    nearest = float(np.clip(at, grid[0], grid[-1]))
+    flat = calibration.usual.reshape(len(grid), -1)
+    found = np.array([np.interp(nearest, grid, column) for column in flat.T]).reshape(calibration.usual.shape[1:])
+    powers = np.array([1.0, 1.0, 0.5, 0.5, 0.5])
+    return np.asarray(found * np.exp((nearest - at) * powers)[:, None] if at < grid[0] else found)
