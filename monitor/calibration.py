@@ -28,7 +28,7 @@ from longshore.schema import Kind
 ROWS = 20_000
 """The simulation draws from at most so many rows of the reference."""
 
-STEPS = {25: 256, 100: 256, 400: 128, 1_600: 64}
+STEPS = {25: 512, 100: 256, 400: 96, 1_600: 40}
 """Simulated sizes of a step (records), and how many steps a simulated stream has."""
 
 SCALES = (1, 4, 16)
@@ -41,8 +41,8 @@ all windows the same."""
 RULES = ((1, 1), (2, 2), (2, 3), (2, 4), (3, 4), (3, 5))
 """So many of so many steps over the limit before an alert."""
 
-REPEATS = 200
-LEAST_REPEATS = 60
+REPEATS = 120
+LEAST_REPEATS = 50
 CELLS = 4e8
 """Bins looked up in a whole simulation: wide references get fewer repeats, down to `LEAST_REPEATS`."""
 
@@ -181,17 +181,17 @@ def _limits(keys: list[Key], samples: list[Sample], nulls: dict[str, Any], numer
     """The limits on the smallest adjusted p-value of a step's windows, float64[rules, steps, runs]."""
     by_step = []
     for step in dict.fromkeys(step for step, _ in keys):
-        smallest = np.full((len(samples), STEPS[step]), np.inf)
-        for scale in (scale for at, scale in keys if at == step):
+        scales = [scale for at, scale in keys if at == step]
+        smallest = np.full((len(scales), len(samples), STEPS[step]), np.inf)
+        for k, scale in enumerate(scales):
             null = _null_of(nulls, step * scale)
             for i, one in enumerate(samples):
                 single = np.minimum(
                     null.shares_p(one.shares[step, scale].astype(np.float64)),
                     np.where(numeric, null.rank_p(one.ranks[step, scale].astype(np.float64)), 1.0),
                 )
-                adjusted = null.adjusted(single.min(axis=1))
-                smallest[i, scale - 1 :] = np.minimum(smallest[i, scale - 1 :], adjusted)
-        by_step.append([limits(smallest, needed, among) for needed, among in RULES])
+                smallest[k, i, scale - 1 :] = null.adjusted(single.min(axis=1))
+        by_step.append([limits(smallest, scales, needed, among) for needed, among in RULES])
     return np.swapaxes(np.array(by_step), 0, 1)
 
 

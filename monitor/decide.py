@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from longshore.errors import FormatError
 from longshore.monitor import messages
-from longshore.monitor.episodes import Episodes, EpisodeState, Judged, Phase, Rules, Told
+from longshore.monitor.episodes import Episodes, Judged, Phase, Rules, Told
 from longshore.monitor.messages import (
     Counted,
     Idle,
@@ -30,11 +29,12 @@ from longshore.monitor.models import Profiles
 from longshore.monitor.report import Report, report_counts, with_evidence
 from longshore.monitor.sequence import Alarm, Evidence, Sequence
 from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR
+from longshore.monitor.snapshots import Snapshot
+from longshore.monitor.thresholds import Thresholds
 from longshore.monitor.watermark import Watermark
-from longshore.monitor.windows import Era, EraBegun, Filled, Windows, WindowState
+from longshore.monitor.windows import Era, EraBegun, Filled, Windows
 from longshore.records import DriftEvent, ModelEventKind, RetrainRequest, Window
 
-FORMAT = 2
 NOTHING = Window(0, 0, 0)
 
 CALM = 0.05
@@ -49,24 +49,10 @@ class DeciderSettings:
     model: str
     rules: Rules
     alarm: Alarm
+    thresholds: dict[str, float]
     window_records: int
     pane_ms: int
     lateness_ms: int
-
-
-class Snapshot(msgspec.Struct):
-    """All the decider knows but the open panes, which are read again from `replay_from` to `offset` − 1."""
-
-    offset: int
-    replay_from: int
-    watermark: Watermark
-    windows: WindowState
-    episodes: EpisodeState
-    read: dict[int, int]
-    last_window: Window
-    last_index: int
-    steps: list[str] = []
-    format: int = FORMAT
 
 
 @dataclass(slots=True)
@@ -197,14 +183,16 @@ class Decider:
             watched.profile,
             evidence,
         )
+        thresholds = Thresholds.of(self._settings.thresholds, [stream.name for stream in watched.profile.streams])
+        report = thresholds.apply(report)
         window = filled.window(self._settings.pane_ms)
         self._last_window, self._last_index = window, filled.index
         judged = Judged(
             version=filled.era.version,
             first_pane=filled.first_pane,
             window=window,
-            alarm=evidence.over,
-            calm=evidence.by_scale[1] > CALM,
+            alarm=report.alert,
+            calm=not report.alert if thresholds.general else evidence.by_scale[1] > CALM,
             streams=[stream.moved() for stream in report.streams],
         )
         told = self._episodes.on_verdict(judged)
@@ -237,7 +225,8 @@ class Decider:
             streams=judged.streams,
             detail={
                 "approximated": ["wasserstein", "wasserstein_sigma", "ks"],
-                "alert": evidence.over,
+                "alert": report.alert,
+                "bins": {stream.name: stream.bins.current for stream in report.streams},
                 "reference_limited": report.reference_limited,
                 "by_scale": {str(scale): p for scale, p in evidence.by_scale.items()},
                 "limit": evidence.limit,
@@ -248,12 +237,13 @@ class Decider:
     def _era_event(self, begun: EraBegun) -> DriftEvent:
         start = begun.pane * self._settings.pane_ms
         detail = {"previous_version": begun.before.version, "previous_generation": begun.before.generation}
-        return self._event("era", begun.era, phase=self.phase, window=Window(start, start, 0), index=-1, detail=detail)
+        empty = Window(start, start, 0)
+        return self._event("era", begun.era, phase=self.phase, window=empty, index=-1, detail=detail)
 
     def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
         if told.request is not None:
             outputs.requests.append(told.request)
-        picture = _picture(report) if report is not None and told.kind == "alert" else {}
+        picture = report.picture() if report is not None and told.kind == "alert" else {}
         outputs.events.append(
             self._event(
                 told.kind,
@@ -281,41 +271,11 @@ class Decider:
             state=phase.value,
             episode=given.get("episode", ""),
             p_value=given.get("p_value", 1.0),
-            thresholds={"run_length": alarm.run_length, "js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR},
+            thresholds={"run_length": alarm.run_length, "js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR}
+            | self._settings.thresholds,
             streams=given.get("streams", []),
             detail=detail,
         )
-
-
-def _picture(report: Report) -> dict[str, Any]:
-    """What moved in the top stream: each bin's share on both sides."""
-    top = report.streams[0]
-    p, q = top.bins.reference, top.bins.current
-    return {
-        "stream": top.name,
-        "bins": top.bins.labels,
-        "edges": top.bins.edges,
-        "reference": [count / max(1, sum(p)) for count in p],
-        "current": [count / max(1, sum(q)) for count in q],
-    }
-
-
-def load_snapshot(data: bytes) -> Snapshot:
-    """A snapshot from its bytes.
-
-    Raises:
-        FormatError: damaged, or of a format newer than this program.
-
-    """
-    try:
-        found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        if found not in (1, FORMAT):  # the first format had no steps
-            raise FormatError(
-                f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"
-            )
-        return msgspec.json.decode(data, type=Snapshot)
-    except msgspec.MsgspecError as error:
-        raise FormatError(f"the drift snapshot is damaged: {error}", mend="see docs/drift.md on rebuilding") from error
 
 
 def decide_all(decider: Decider, values: Iterable[tuple[int, bytes | None]]) -> Outputs:

@@ -113,6 +113,11 @@ class FineLayout:
         """The tests' counts, int64[…, tests.total], of fine ones, int64[…, T]."""
         return np.add.reduceat(counts, self.test_starts, axis=-1)
 
+    def test_cells(self, ranks: Sequence[Ints], bins: Sequence[Ints]) -> Ints:
+        """Each row's place among the tests' bins of all streams, int64[rows, streams], from its fine bins by stream."""
+        parts = zip(self.tests.starts, ranks, bins, strict=True)
+        return np.stack([start + rank[of_stream] for start, rank, of_stream in parts], axis=1)
+
     def split(self, flat: Ints) -> list[Ints]:
         """A flat array of T as one array per stream."""
         return np.split(flat, self.starts[1:])

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from longshore.codec import Codec
-from longshore.columns import Columns
-from longshore.monitor.binning import bin_numbers, bin_texts, fixed_sums
+from longshore.monitor.counts import StreamCounter
 from longshore.monitor.messages import Counted, LabelsSeen, PaneDelta, pack
-from longshore.monitor.models import PREDICTION, Profiles, Watched
-from longshore.profile import Floats, Ints
+from longshore.monitor.models import Profiles, Watched
+from longshore.monitor.scored import ScoredColumns, ScoredDecoder
+from longshore.profile import Ints
 from longshore.records import UNREADABLE
-from longshore.schema import Kind, Schema
+from longshore.schema import Schema
 
 FUTURE_MS = 3_600_000
 """An event time this far ahead of its own scoring is a wrong clock: it must not push the watermark."""
@@ -27,16 +28,8 @@ FUTURE_MS = 3_600_000
 NEVER = -1
 """The watermark of a partition from which nothing was read yet."""
 
-
-class Scored(msgspec.Struct, frozen=True, gc=False):
-    """What counting reads of a prediction; `record` is its input, verbatim."""
-
-    event_time: int
-    scored_at: int
-    prediction: float
-    model_version: str
-    route: str
-    record: msgspec.Raw
+MOST_COUNTERS = 16
+"""Versions whose tables are kept (some 300 KB each); more are about at once only while topics are replayed."""
 
 
 class Labelled(msgspec.Struct, frozen=True, gc=False):
@@ -95,26 +88,28 @@ class PaneCounter:
 
     def __init__(self, schema: Schema, profiles: Profiles, *, pane_ms: int, lateness_ms: int) -> None:
         self._schema = schema
-        self._codec = Codec(schema)
-        self._decoder = msgspec.json.Decoder(Scored)
+        self._decoder = ScoredDecoder(schema)
         self._labels = msgspec.json.Decoder(Labelled)
         self._profiles = profiles
+        self._counters: dict[str, StreamCounter] = {}
         self._pane_ms = pane_ms
         self._lateness_ms = lateness_ms
 
     def count(self, tally: Tally, values: Sequence[bytes | None], offsets: Sequence[int]) -> None:
-        """Add n predictions of one partition, in offset order, to its tally."""
+        """Add n predictions of one partition, in offset order, to its tally.
+
+        Raises:
+            ConfigurationError: a version's profile has a stream that the schema does not have.
+
+        """
         if tally.first_offset < 0:
             tally.first_offset = offsets[0]
         tally.last_offset = offsets[-1]
-        rows = [row for value in values if (row := self._decode(value)) is not None]
-        tally.unreadable += len(values) - len(rows)
-        on_time = self._on_time(tally, rows)
-        groups: dict[tuple[str, str], list[Scored]] = {}
-        for row in on_time:
-            groups.setdefault((row.model_version, row.route), []).append(row)
-        for (version, route), members in groups.items():
-            self._count_group(tally, version, route, members)
+        columns = self._decoder.decode(values)
+        tally.unreadable += len(values) - len(columns)
+        rows = np.flatnonzero(self._on_time(tally, columns))
+        for (version, route), members in _groups(columns, rows).items():
+            self._count_group(tally, version, route, columns, members)
 
     def count_labels(self, partition: int, values: Iterable[bytes | None]) -> LabelsSeen:
         """How many labels belong to each pane, by the event time of the record they label."""
@@ -127,73 +122,56 @@ class PaneCounter:
             seen[pane] = seen.get(pane, 0) + 1
         return LabelsSeen(partition, sorted(seen.items()))
 
-    def _decode(self, value: bytes | None) -> Scored | None:
-        try:
-            return self._decoder.decode(value or b"")
-        except UNREADABLE:
-            return None
-
-    def _on_time(self, tally: Tally, rows: list[Scored]) -> list[Scored]:
-        """Drop what is ahead of its clock or behind the watermark as it stood just before; both are counted."""
-        times = np.array([row.event_time for row in rows], dtype=np.int64)
-        scored = np.array([row.scored_at for row in rows], dtype=np.int64)
-        future = times > scored + FUTURE_MS
+    def _on_time(self, tally: Tally, columns: ScoredColumns) -> npt.NDArray[np.bool_]:
+        """Which are neither ahead of their clock nor behind the watermark as it stood just before; both are counted."""
+        times = columns.times
+        future = times > columns.scored_at + FUTURE_MS
+        highest = max(tally.watermark, int(times.max(initial=NEVER)))
+        if len(times) and not future.any() and self._closes(int(times.min())) > highest:
+            tally.watermark = highest  # as nearly always: not even the oldest is late at the end
+            return np.ones(len(times), dtype=np.bool_)
         seen = np.maximum.accumulate(np.r_[tally.watermark, np.where(future, NEVER, times)])
-        ends = (times // self._pane_ms + 1) * self._pane_ms
-        late = ~future & (ends + self._lateness_ms <= seen[:-1])
+        late: npt.NDArray[np.bool_] = ~future & (self._closes(times) <= seen[:-1])
         tally.watermark = int(seen[-1])
         tally.future += int(future.sum())
         tally.late += int(late.sum())
-        kept = ~(future | late)
-        return rows if kept.all() else [row for row, keep in zip(rows, kept, strict=True) if keep]
+        return ~(future | late)
 
-    def _count_group(self, tally: Tally, version: str, route: str, rows: list[Scored]) -> None:
+    def _closes(self, time: Any) -> Any:
+        """The watermark from which on a record of that event time is late."""
+        return (time // self._pane_ms + 1) * self._pane_ms + self._lateness_ms
+
+    def _count_group(self, tally: Tally, version: str, route: str, columns: ScoredColumns, rows: Ints) -> None:
         watched = self._profiles.of(version)
-        decoded = self._codec.decode([bytes(row.record) for row in rows])
-        tally.unreadable += len(decoded.rejects)
         if watched is None:
-            tally.unreadable += len(decoded.positions)
+            tally.unreadable += len(rows)
             return
-        if not decoded.positions:
-            return
-        kept = [rows[i] for i in decoded.positions]
-        predictions = np.array([row.prediction for row in kept], dtype=np.float64)
-        bins, values = _bins(watched, self._schema, decoded.columns, predictions)
-        panes = np.array([row.event_time for row in kept], dtype=np.int64) // self._pane_ms
-        for pane in np.unique(panes):
-            chosen = panes == pane
-            held = tally.panes.setdefault((int(pane), version, route), _empty(watched))
-            held.records += int(chosen.sum())
-            _add(held, bins[:, chosen], [None if v is None else v[chosen] for v in values])
+        good = rows[columns.good[rows]]
+        tally.unreadable += len(rows) - len(good)
+        for delta in self._counter(watched).count(columns, good, columns.times[good] // self._pane_ms):
+            held = tally.panes.setdefault((delta.pane, version, route), _empty(watched))
+            held.records += delta.records
+            held.counts += delta.counts
+            held.sums += delta.sums
+
+    def _counter(self, watched: Watched) -> StreamCounter:
+        if watched.name not in self._counters:
+            if len(self._counters) >= MOST_COUNTERS:
+                self._counters.clear()
+            self._counters[watched.name] = StreamCounter(watched, self._schema)
+        return self._counters[watched.name]
+
+
+def _groups(columns: ScoredColumns, rows: Ints) -> dict[tuple[str, str], Ints]:
+    """The positions `rows` by (version, route), in the order of their first ones."""
+    if all(names.count(names[0]) == len(names) for names in (columns.versions, columns.routes) if names):
+        return {(columns.versions[0], columns.routes[0]): rows} if len(rows) else {}
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row in rows.tolist():
+        groups.setdefault((columns.versions[row], columns.routes[row]), []).append(row)
+    return {key: np.array(members, dtype=np.int64) for key, members in groups.items()}
 
 
 def _empty(watched: Watched) -> Pane:
     total = watched.layout.total
     return Pane(watched, 0, np.zeros(total, np.int64), np.zeros(total, np.int64))
-
-
-def _bins(watched: Watched, schema: Schema, columns: Columns, predictions: Floats) -> tuple[Ints, list[Floats | None]]:
-    """The bin of every record in each stream of the profile, int64[streams, n], and the numeric streams' values."""
-    numeric = {f.name: columns.numeric[:, i] for i, f in enumerate(schema.numeric)} | {PREDICTION: predictions}
-    nominal = {f.name: columns.nominal[i] for i, f in enumerate(schema.nominal)}
-    bins: list[Ints] = []
-    values: list[Floats | None] = []
-    for stream in watched.profile.streams:
-        if stream.kind is Kind.NUMERIC:
-            column = numeric[stream.name]
-            bins.append(bin_numbers(stream, column))
-            values.append(column)
-        else:
-            bins.append(bin_texts(stream, nominal[stream.name]))
-            values.append(None)
-    return np.stack(bins), values
-
-
-def _add(pane: Pane, bins: Ints, values: list[Floats | None]) -> None:
-    layout = pane.watched.layout
-    pane.counts += np.bincount((bins + layout.starts[:, None]).ravel(), minlength=layout.total)
-    for stream, start, size, row, column in zip(
-        pane.watched.profile.streams, layout.starts, layout.sizes, bins, values, strict=True
-    ):
-        if column is not None:
-            pane.sums[start : start + size] += fixed_sums(column, row, int(size), stream.scale)

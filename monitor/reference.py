@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Names
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,14 @@ import pandas as pd
 from longshore.errors import DataError
 from longshore.monitor.binning import bin_column, encode, fixed_sums, profile_stream
 from longshore.monitor.calibration import calibrate
-from longshore.monitor.frames import read_as, read_columns
+from longshore.monitor.derived import Ratios, with_ratios
+from longshore.monitor.frames import Column, read_as, read_columns
 from longshore.monitor.layout import FineLayout
 from longshore.monitor.report import Report, report_counts, with_samples
+from longshore.monitor.segments import reference_segments, window_segments
 from longshore.monitor.sequence import Alarm, Sequence
 from longshore.profile import Floats, Ints, Profile
-from longshore.schema import Kind
+from longshore.schema import Derived, Kind
 
 
 class Reference:
@@ -32,28 +34,42 @@ class Reference:
     >>> report.alert, [stream.name for stream in report.streams[:3]]  # doctest: +SKIP
     """
 
-    def __init__(self, profile: Profile, values: Mapping[str, Floats]) -> None:
+    def __init__(self, profile: Profile, values: Mapping[str, Floats], derived: Ratios) -> None:
         self.profile = profile
         self._values = values
+        self._derived = derived
         self.layout = FineLayout.of_profile(profile)
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, categorical: Iterable[str] = (), *, seed: int = 0) -> Reference:
+    def fit(
+        cls,
+        frame: pd.DataFrame,
+        categorical: Iterable[str] = (),
+        *,
+        derived: Ratios | None = None,
+        place: tuple[str, str] | None = None,
+        seed: int = 0,
+    ) -> Reference:
         """Choose bins on `frame` and calibrate by simulation on its rows (seconds for 20,000 rows of 10 columns).
 
         `categorical` names columns that are nominal although they hold numbers; text, booleans and pandas categories
-        are nominal by themselves. Nulls and infinities are missing values, which have a bin.
+        are nominal by themselves. Nulls and infinities are missing values, which have a bin. `derived` names ratios of
+        numeric columns to watch beside them, as `{"people_per_car": ("people", "cars")}`: they are computed, here and
+        of every frame compared, and are missing where either column is or the denominator is 0. `place` names the two
+        columns that are east and north on a map: besides categories, its cells are segments to find a drift in.
 
         Raises:
-            DataError: no rows, no columns, a column twice, an unknown name in `categorical`.
+            DataError: no rows, no columns, a column twice, an unknown name in `categorical`, a ratio with the name of
+                a column or of what is no numeric column, a `place` that is not two numeric columns.
 
         """
-        columns = read_columns(frame, categorical)
+        columns = with_ratios(read_columns(frame, categorical), derived or {})
         coded = [encode(column) for column in columns]
         streams = tuple(profile_stream(column, code) for column, code in zip(columns, coded, strict=True))
         profile = Profile(rows=len(frame), streams=streams, calibration=calibrate(coded, len(frame), seed=seed))
+        profile = replace(profile, segmentations=reference_segments(profile, columns, place))
         values = {c.name: np.sort(c.values[~np.isnan(c.values)]) for c in columns if c.kind is Kind.NUMERIC}
-        return cls(profile, values)
+        return cls(profile, values, dict(derived or {}))
 
     @property
     def names(self) -> list[str]:
@@ -79,11 +95,8 @@ class Reference:
             DataError: as `compare`.
 
         """
-        columns = read_as(frame, [(stream.name, stream.kind) for stream in self.profile.streams])
-        starts = self.layout.tests.starts
-        parts = zip(starts, self.profile.streams, columns, strict=True)
-        cells = [start + stream.ranks[bin_column(stream, column.values)] for start, stream, column in parts]
-        return np.stack(cells, axis=1)
+        bins = [bin_column(s, c.values) for s, c in zip(self.profile.streams, self._read(frame), strict=True)]
+        return self.layout.test_cells([s.ranks for s in self.profile.streams], bins)
 
     def compare(self, frame: pd.DataFrame, *, alpha: float = 0.05) -> Report:
         """Compare `frame` with the reference; `alpha` is the chance of any alert at all when nothing drifted.
@@ -94,17 +107,27 @@ class Reference:
         """
         if not 0 < alpha < 1:
             raise DataError(f"alpha is {alpha}", mend="give a chance between 0 and 1")
-        columns = read_as(frame, [(stream.name, stream.kind) for stream in self.profile.streams])
-        counts, sums = [], []
+        columns = self._read(frame)
+        counts, sums, bins = [], [], []
         for stream, column in zip(self.profile.streams, columns, strict=True):
-            bins, size = bin_column(stream, column.values), len(stream.counts)
-            counts.append(np.bincount(bins, minlength=size))
+            bins.append(bin_column(stream, column.values))
+            size = len(stream.counts)
+            counts.append(np.bincount(bins[-1], minlength=size))
             numeric = stream.kind is Kind.NUMERIC
-            sums.append(fixed_sums(column.values, bins, size, stream.scale) if numeric else np.zeros(size, np.int64))
+            sums.append(
+                fixed_sums(column.values, bins[-1], size, stream.scale) if numeric else np.zeros(size, np.int64)
+            )
         report = report_counts(self.profile, self.layout, np.concatenate(counts), np.concatenate(sums), alpha)
+        report = replace(report, segments=window_segments(self.profile, columns, bins))
         numbers = [column for column in columns if column.kind is Kind.NUMERIC]
         samples = [(c.name, self._values[c.name], c.values[~np.isnan(c.values)]) for c in numbers]
         return with_samples(report, self.profile, samples)
+
+    def _read(self, frame: pd.DataFrame) -> list[Column]:
+        """A frame's columns and their ratios, in the streams' order."""
+        raw = [(stream.name, stream.kind) for stream in self.profile.streams if stream.name not in self._derived]
+        held = {column.name: column for column in with_ratios(read_as(frame, raw), self._derived)}
+        return [held[name] for name in self.names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +182,7 @@ class Watch:
         return Seen(self._rows, alert, evidence.p_value, over)
 
 
-def build_profile(frame: pd.DataFrame, categorical: Names[str]) -> bytes:
+def build_profile(frame: pd.DataFrame, categorical: Names[str], derived: Names[Derived] = ()) -> bytes:
     """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`."""
-    return Reference.fit(frame, categorical).profile.to_bytes()
+    ratios = {each.name: (each.numerator, each.denominator) for each in derived}
+    return Reference.fit(frame, categorical, derived=ratios).profile.to_bytes()

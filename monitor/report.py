@@ -7,13 +7,14 @@ of a terminal are `longshore.cli.drift`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from longshore.monitor import distances
 from longshore.monitor.layout import FineLayout
+from longshore.monitor.segments import SegmentMoved
 from longshore.monitor.sequence import Evidence
 from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR, Judgement, judge
 from longshore.monitor.usual import METRICS, usual_for
@@ -58,6 +59,7 @@ class StreamReport:
         own_p_value: of this stream's tests alone, not adjusted for the others: what streams are ranked by.
         usual: by distance, its median, 95 % and 99 % quantile without drift at this window's size.
         bins: what moved.
+        fixed: the user's own limits by metric, which decided the alert; empty: the calibrated tests did.
 
     """
 
@@ -78,6 +80,7 @@ class StreamReport:
     own_p_value: float
     usual: dict[str, list[float]]
     bins: Bins
+    fixed: dict[str, float] = field(default_factory=dict)
 
     def moved(self) -> Moved:
         """The stream as it stands in a drift event's ranking."""
@@ -95,6 +98,19 @@ class Report:
     current_rows: int
     reference_limited: bool
     streams: list[StreamReport]
+    segments: list[SegmentMoved] = field(default_factory=list)
+
+    def picture(self) -> dict[str, Any]:
+        """What moved in the top stream: each bin's share on both sides."""
+        top = self.streams[0]
+        p, q = top.bins.reference, top.bins.current
+        return {
+            "stream": top.name,
+            "bins": top.bins.labels,
+            "edges": top.bins.edges,
+            "reference": [count / max(1, sum(p)) for count in p],
+            "current": [count / max(1, sum(q)) for count in q],
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: every attribute, each stream's bins with edges and counts, and the thresholds."""
@@ -144,10 +160,11 @@ def with_evidence(report: Report, profile: Profile, evidence: Evidence) -> Repor
         )
         for stream in report.streams
     ]
-    return replace(report, alert=evidence.over, p_value=evidence.p_value, streams=sorted(streams, key=_most_moved))
+    return replace(report, alert=evidence.over, p_value=evidence.p_value, streams=sorted(streams, key=most_moved))
 
 
-def _most_moved(stream: StreamReport) -> tuple[bool, float, float, str]:
+def most_moved(stream: StreamReport) -> tuple[bool, float, float, str]:
+    """The order of streams: alerts first, then the most significant, then the farthest."""
     return (not stream.alert, stream.own_p_value, -stream.js, stream.name)
 
 
@@ -159,7 +176,7 @@ def _ranked(profile: Profile, streams: list[StreamReport], judged: Judgement, al
         reference_rows=profile.rows,
         current_rows=rows,
         reference_limited=rows > profile.rows / 2,
-        streams=sorted(streams, key=_most_moved),
+        streams=sorted(streams, key=most_moved),
     )
 
 

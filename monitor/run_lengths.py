@@ -6,6 +6,8 @@ charts so, and it is what pages a person: 5 % per window is an alert in 92 % of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from longshore.profile import Calibration, Floats
@@ -13,7 +15,7 @@ from longshore.profile import Calibration, Floats
 RUNS = np.geomspace(4, 4e6, 25)
 """Mean run lengths, in steps, for which limits are kept."""
 
-CANDIDATES = np.geomspace(1.0, 1e-5, 101)
+CANDIDATES = np.geomspace(1.0, 1e-5, 61)
 """Limits tried on the simulated streams."""
 
 RELIABLE = 40
@@ -22,41 +24,52 @@ RELIABLE = 40
 LEAST = 1e-12
 
 
-def over(smallest: Floats, needed: int, among: int) -> Floats:
-    """The smallest limit that `needed` of the last `among` steps are over, float64[…, steps]; inf before that."""
-    padded = np.concatenate([np.full((*smallest.shape[:-1], among - 1), np.inf), smallest], axis=-1)
-    views = np.lib.stride_tricks.sliding_window_view(padded, among, axis=-1)
-    return np.asarray(np.partition(views, needed - 1, axis=-1)[..., needed - 1], dtype=np.float64)
+def limits(smallest: Floats, scales: Sequence[int], needed: int, among: int) -> Floats:
+    """The limits for `RUNS`, float64[runs], from simulated streams' adjusted p-values, smallest over their tests.
 
-
-def limits(smallest: Floats, needed: int, among: int) -> Floats:
-    """The limits for `RUNS`, float64[runs], from float64[streams, steps] adjusted p-values, smallest over the scales.
-
-    The mean run of a limit is that of the simulated part and, for the streams without an alert in it, what a constant
-    rate adds: the rate of its later half. Where too few alerts were seen, log run goes on as a line of log limit.
+    `smallest` is float64[scales, streams, steps]. An alert needs `needed` of the last `among` steps at or below the
+    limit, and starts the stream anew: a scale speaks again when its window is full. The mean run is all steps by all
+    alerts, so that a reference that is off counts as often as it alerts. Where too few alerts were seen, log run goes
+    on as a line of log limit.
     """
-    reached = np.minimum.accumulate(over(smallest, needed, among), axis=-1)
-    steps = smallest.shape[-1]
-    first = np.array([np.sum(reached > limit, axis=-1) for limit in CANDIDATES])
-    half = steps // 2
-    late = np.sum((first >= half) & (first < steps), axis=-1)
-    exposed = np.sum(np.clip(first - half, 0, None), axis=-1)
-    survivors = np.mean(first >= half, axis=-1)
-    rest = np.divide(exposed, late, out=np.full(len(late), np.inf), where=late > 0)
-    later = np.multiply(survivors, rest, out=np.zeros(len(late)), where=survivors > 0)
-    runs = np.mean(np.minimum(first, half), axis=-1) + later + 1.0
-    alerts = np.sum(first < steps, axis=-1)
-    believed = (alerts >= RELIABLE) & np.isfinite(runs)
+    alerts, counted = _alerts(smallest, scales, needed, among)
+    runs = np.divide(counted, alerts, out=np.full(len(alerts), np.inf), where=alerts > 0)
+    believed = alerts >= RELIABLE
     if believed.sum() < 2:
         return np.minimum(1.0, needed / RUNS)
     x, y = np.log(CANDIDATES[believed]), np.maximum.accumulate(np.log(runs[believed]))
     y = y + 1e-9 * np.arange(len(y))
-    tail = x <= x[-1] + np.log(30.0)
-    slope = float(np.clip(np.polyfit(x[tail], y[tail], 1)[0], -needed, -0.5)) if tail.sum() > 2 else -float(needed)
+    tail = x <= x[-1] + np.log(300.0)
+    weights = np.sqrt(alerts[believed][tail])
+    slope = float(np.clip(np.polyfit(x[tail], y[tail], 1, w=weights)[0], -needed, -0.5)) if len(weights) > 2 else -1.0
     target = np.log(RUNS)
     beyond = x[-1] + (target - y[-1]) / slope
     found = np.where(target <= y[-1], np.interp(target, y, x), beyond)
     return np.asarray(np.clip(np.exp(found), LEAST, 1.0))
+
+
+def _alerts(smallest: Floats, scales: Sequence[int], needed: int, among: int) -> tuple[Floats, float]:
+    """How many alerts each candidate gives, float64[candidates], and in how many steps.
+
+    What happens before the largest window is full for the first time is not counted: long runs have it once only.
+    """
+    _, streams, steps = smallest.shape
+    begin = min(max(scales), steps // 2)
+    age = np.zeros((len(CANDIDATES), streams), dtype=np.int64)
+    recent = [np.zeros(age.shape, dtype=np.bool_)] * among
+    alerts = np.zeros(len(CANDIDATES))
+    for at in range(steps):
+        age += 1
+        over = np.zeros(age.shape, dtype=np.bool_)
+        for scale, of_scale in zip(scales, smallest, strict=True):
+            over |= (of_scale[None, :, at] <= CANDIDATES[:, None]) & (age >= scale)
+        recent = [*recent[1:], over]
+        alert = over & (np.sum(recent, axis=0) >= needed) if among > 1 else over
+        if at >= begin:
+            alerts += alert.sum(axis=1)
+        age[alert] = 0
+        recent = [flags & ~alert for flags in recent]
+    return alerts, float(streams * (steps - begin))
 
 
 def limit_for(calibration: Calibration, rule: tuple[int, int], step: float, run_length: float) -> float:

@@ -15,10 +15,11 @@ from longshore import telemetry
 from longshore.config import Settings
 from longshore.errors import AbortedError
 from longshore.kafka.reader import read_all
-from longshore.monitor.decide import Decider, DeciderSettings, Outputs, Snapshot, load_snapshot
+from longshore.monitor.decide import Decider, DeciderSettings, Outputs
 from longshore.monitor.episodes import Phase, Rules
 from longshore.monitor.models import Profiles
 from longshore.monitor.sequence import Alarm
+from longshore.monitor.snapshots import Snapshot, load_snapshot
 from longshore.records import DriftEvent
 from longshore.schema import Schema
 from longshore.stream import Batch, ExactlyOnceStream, Message, Single
@@ -39,6 +40,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         model=settings.model,
         rules=Rules(needed, among, monitor.min_fresh_labels, monitor.cooldown_windows),
         alarm=Alarm(needed, among, monitor.run_length_records, monitor.alpha),
+        thresholds=monitor.thresholds,
         window_records=monitor.window_records,
         pane_ms=int(monitor.pane_s * 1_000),
         lateness_ms=int(monitor.allowed_lateness_s * 1_000),

@@ -67,13 +67,16 @@ def usual_quantiles(simulated: Floats) -> Floats:
 def usual_for(calibration: Calibration, rows: int) -> Floats:
     """The quantiles for windows of `rows` records, float64[streams, metrics, q].
 
-    Between simulated sizes in log n; beyond them the nearest size's, scaled as the distances do: the divergences by
-    1/n, the others by its root.
+    With m of the reference, the divergences fall as 1/n + 1/m and the others as its root: so scaled they are taken
+    between simulated sizes, in log n.
     """
-    grid = np.log(calibration.usual_sizes)
+    sizes = calibration.usual_sizes
+    power = np.array([1.0, 1.0, 0.5, 0.5, 0.5])[: calibration.usual.shape[2], None]
+
+    def noise(n: Floats | float) -> Floats:
+        return np.asarray(1.0 / n + 1.0 / max(calibration.rows, 1))
+
+    scaled = calibration.usual / noise(sizes)[:, None, None, None] ** power
     at = np.log(max(rows, 1))
-    nearest = float(np.clip(at, grid[0], grid[-1]))
-    flat = calibration.usual.reshape(len(grid), -1)
-    found = np.array([np.interp(nearest, grid, column) for column in flat.T]).reshape(calibration.usual.shape[1:])
-    powers = np.array([1.0, 1.0, 0.5, 0.5, 0.5])
-    return np.asarray(found * np.exp((nearest - at) * powers)[:, None] if at < grid[0] else found)
+    found = np.array([np.interp(at, np.log(sizes), column) for column in scaled.reshape(len(sizes), -1).T])
+    return np.asarray(found.reshape(scaled.shape[1:]) * noise(max(rows, 1)) ** power)

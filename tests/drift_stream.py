@@ -65,10 +65,12 @@ def counter():
     return PaneCounter(SCHEMA, PROFILES, pane_ms=PANE_MS, lateness_ms=LATENESS_MS)
 
 
-def decider(snapshot=None, *, min_fresh_labels=300, cooldown_windows=2):
+def decider(snapshot=None, *, min_fresh_labels=300, cooldown_windows=2, thresholds=None):
     rules = Rules(2, 3, min_fresh_labels, cooldown_windows)
     return Decider(
-        DeciderSettings(SCHEMA.name, "default", rules, Alarm(2, 3, 1_000_000), 500, PANE_MS, LATENESS_MS),
+        DeciderSettings(
+            SCHEMA.name, "default", rules, Alarm(2, 3, 1_000_000), thresholds or {}, 500, PANE_MS, LATENESS_MS
+        ),
         PROFILES,
         snapshot,
     )

@@ -60,6 +60,7 @@ class MonitorSettings(Section):
     """Panes, windows, the alarm's error rate and its persistence.
 
     `run_length_records`: the mean number of records between false alerts; `alpha`, where given, is the limit itself.
+    `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`.
     """
 
     group: str = "monitor"
@@ -70,6 +71,7 @@ class MonitorSettings(Section):
     commit_interval_s: float = Field(default=1.0, gt=0)
     run_length_records: float = Field(default=1_000_000, ge=1_000)
     alpha: float | None = Field(default=None, gt=0, lt=1)
+    thresholds: dict[str, float] = {}
     persistence: tuple[int, int] = (2, 3)
     min_fresh_labels: int = Field(default=2_000, ge=0)
     cooldown_windows: int = Field(default=3, ge=0)

@@ -107,12 +107,35 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """A way to cut the rows into segments: a nominal stream's categories, or cells of a map of two numeric streams.
+
+    Attributes:
+        name: the stream's name, or "map".
+        streams: the one or two streams that make it.
+        labels: the segments' names, S of them.
+        across: ascending upper edges of the map's strips, by the first stream; () for categories.
+        ups: for each strip the upper edges of its cells, by the second stream; () for categories.
+        counts: int64[S, C], the reference's decile counts of all streams side by side, by segment.
+
+    """
+
+    name: str
+    streams: tuple[str, ...]
+    labels: tuple[str, ...]
+    across: tuple[float, ...]
+    ups: tuple[tuple[float, ...], ...]
+    counts: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """A reference of `rows` rows: its streams in column order and the calibration of their tests."""
+    """A reference of `rows` rows: its streams in column order, the calibration of their tests, and its segments."""
 
     rows: int
     streams: tuple[StreamProfile, ...]
     calibration: Calibration
+    segmentations: tuple[Segmentation, ...] = ()
 
     def to_bytes(self) -> bytes:
         """Versioned JSON; the same profile gives the same bytes."""
@@ -122,6 +145,7 @@ class Profile:
             "rows": self.rows,
             "streams": [_plain(stream) for stream in self.streams],
             "calibration": _plain(self.calibration),
+            "segmentations": [_plain(segmentation) for segmentation in self.segmentations],
         }
         return msgspec.json.encode(value, enc_hook=_listed)
 
@@ -139,7 +163,12 @@ class Profile:
             if value["format"] == 1:
                 value = _from_format_1(value)
             streams = tuple(_stream(item) for item in value["streams"])
-            return cls(rows=int(value["rows"]), streams=streams, calibration=_calibration(value["calibration"]))
+            return cls(
+                rows=int(value["rows"]),
+                streams=streams,
+                calibration=_calibration(value["calibration"]),
+                segmentations=tuple(_segmentation(item) for item in value.get("segmentations", [])),
+            )
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(f"profile is damaged: {error!r}", mend="register the version again") from error
 
@@ -181,7 +210,7 @@ def _from_format_1(value: dict[str, Any]) -> dict[str, Any]:
     return value | {"streams": streams, "calibration": calibration}
 
 
-def _plain(value: StreamProfile | Calibration) -> dict[str, Any]:
+def _plain(value: StreamProfile | Calibration | Segmentation) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
@@ -204,6 +233,18 @@ def _stream(value: dict[str, Any]) -> StreamProfile:
         scale=float(value["scale"]),
         mean=float(value["mean"]),
         std=float(value["std"]),
+    )
+
+
+def _segmentation(value: dict[str, Any]) -> Segmentation:
+    counts = np.array(value["counts"], dtype=np.int64)
+    return Segmentation(
+        name=value["name"],
+        streams=tuple(value["streams"]),
+        labels=tuple(value["labels"]),
+        across=tuple(value["across"]),
+        ups=tuple(tuple(up) for up in value["ups"]),
+        counts=counts.reshape(len(value["labels"]), -1),
     )
 
 

@@ -48,8 +48,23 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Derived:
+    """A ratio of two numeric fields that is watched for drift: never a model's feature, never in a message.
+
+    It is missing where either field is, and where the denominator is 0.
+    """
+
+    name: str
+    numerator: str
+    denominator: str
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
-    """A record: `fields`, and `record_id`, `key` (strings), `event_time` (int, ms); `target` is what a label means."""
+    """A record: `fields`, and `record_id`, `key` (strings), `event_time` (int, ms); `target` is what a label means.
+
+    `derived` are ratios of its fields that the monitor watches beside them.
+    """
 
     name: str
     fields: tuple[Field, ...]
@@ -58,6 +73,7 @@ class Schema:
     topic: str
     record_id: str = "record_id"
     event_time: str = "event_time"
+    derived: tuple[Derived, ...] = ()
 
     @property
     def numeric(self) -> tuple[Field, ...]:
@@ -104,6 +120,11 @@ def districts() -> Schema:
                 description="where the district lies",
             ),
         ),
+        derived=(
+            Derived("people_per_household", "population", "households"),
+            Derived("rooms_per_household", "total_rooms", "households"),
+            Derived("bedrooms_per_room", "total_bedrooms", "total_rooms"),
+        ),
     )
 
 
@@ -117,6 +138,12 @@ class _FieldToml(msgspec.Struct, forbid_unknown_fields=True):
     description: str = ""
 
 
+class _DerivedToml(msgspec.Struct, forbid_unknown_fields=True):
+    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+    numerator: str
+    denominator: str
+
+
 class _SchemaToml(msgspec.Struct, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]+$")]
     key: Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -124,6 +151,7 @@ class _SchemaToml(msgspec.Struct, forbid_unknown_fields=True):
     fields: Annotated[list[_FieldToml], msgspec.Meta(min_length=1)]
     topic: str | None = None
     event_time: Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "event_time"
+    derived: list[_DerivedToml] = []
 
 
 def load_schema(path: Path | None) -> Schema:
@@ -159,6 +187,7 @@ def _checked(parsed: _SchemaToml, path: Path) -> Schema:
         problems.append(f"topic {parsed.topic or parsed.name!r} is one of Longshore's own")
     for field in parsed.fields:
         problems += _field_problems(field)
+    problems += _derived_problems(parsed)
     if problems:
         raise ConfigurationError(f"schema file {path}: {'; '.join(problems)}", mend="see docs/schema.md for the keys")
     fields = tuple(
@@ -172,6 +201,7 @@ def _checked(parsed: _SchemaToml, path: Path) -> Schema:
         target=parsed.target,
         topic=parsed.topic or parsed.name,
         event_time=parsed.event_time,
+        derived=tuple(Derived(d.name, d.numerator, d.denominator) for d in parsed.derived),
     )
 
 
@@ -187,13 +217,32 @@ def _field_problems(field: _FieldToml) -> list[str]:
     return problems
 
 
+def _derived_problems(parsed: _SchemaToml) -> list[str]:
+    problems: list[str] = []
+    kinds = {field.name: field.kind for field in parsed.fields}
+    taken = dict.fromkeys(kinds, "a field") | {parsed.target: "the target"}
+    taken |= dict.fromkeys((parsed.key, parsed.event_time, *RESERVED), "a name Longshore uses itself")
+    for derived in parsed.derived:
+        if derived.name in taken:
+            problems.append(f"derived {derived.name!r} is also {taken[derived.name]}")
+        taken[derived.name] = "another derived stream"
+        for part, name in (("numerator", derived.numerator), ("denominator", derived.denominator)):
+            if name not in kinds:
+                problems.append(f"derived {derived.name!r} has the {part} {name!r}, which is not a field")
+            elif kinds[name] is not Kind.NUMERIC:
+                problems.append(f"derived {derived.name!r} has the {part} {name!r}, which is not numeric")
+    return problems
+
+
 def describe(schema: Schema) -> dict[str, Any]:
     """The schema as plain values, for a manifest."""
     fields = [{"name": f.name, "kind": f.kind.value, "nullable": f.nullable} for f in schema.fields]
+    derived = [{"name": d.name, "numerator": d.numerator, "denominator": d.denominator} for d in schema.derived]
     return {
         "name": schema.name,
         "key": schema.key,
         "target": schema.target,
         "fields": fields,
+        "derived": derived,
         "fingerprint": schema.fingerprint(),
     }

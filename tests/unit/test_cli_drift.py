@@ -1,15 +1,23 @@
-"""`longshore drift compare`: its JSON, its exit codes, and one line for each thing it cannot use."""
+"""`longshore drift` without Kafka: compare and calibrate, their JSON, exit codes, one line for what cannot be used."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from longshore.cli.drift import compare, picture
-from longshore.errors import DataError
+from longshore.cli.drift import compare, drift, picture
+from longshore.cli.drift_calibrate import calibrate
+from longshore.cli.drift_files import read_frame
+from longshore.cli.drift_status import Board
+from longshore.cli.drift_table import p_sparkline
+from longshore.errors import ConfigurationError, DataError
 from longshore.monitor.report import Bins
+from longshore.profile import Profile
+from longshore.records import DriftEvent, Moved, Window
+from longshore.tracing.drift import Told
 
 STREAM_KEYS = {"name", "kind", "alert", "p_value", "psi", "kl", "js", "wasserstein", "wasserstein_sigma", "ks"}
 
@@ -25,6 +33,10 @@ def files(tmp_path):
     frame[["x"]].to_csv(paths["narrow"], index=False)
     paths["empty"].touch()
     paths["binary"].write_bytes(b"\xff\xfe\x00")
+    paths |= {"parquet": tmp_path / "moved.parquet", "broken": tmp_path / "broken.parquet", "text": tmp_path / "a.txt"}
+    frame[1_000:].assign(x=frame["x"] + 1).to_parquet(paths["parquet"])
+    paths["broken"].write_bytes(b"PAR1 not")
+    paths["text"].write_text("x,kind\n1,2\n")
     return {name: str(path) for name, path in paths.items()}
 
 
@@ -52,10 +64,20 @@ def test_exit_codes(files):
 def test_the_table_names_what_moved_first(files):
     lines = run(files["reference"], files["moved"]).stdout
     assert "DRIFT in 1 of 2 columns" in lines
+    assert "≤" not in lines
     assert lines.index("x ") < lines.index("kind")
 
 
-@pytest.mark.parametrize(("name", "words"), [("narrow", "kind"), ("empty", "empty.csv"), ("binary", "binary.csv")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("narrow", "kind"),
+        ("empty", "empty.csv"),
+        ("binary", "binary.csv"),
+        ("broken", "broken.parquet"),
+        ("text", "neither CSV nor Parquet"),
+    ],
+)
 def test_unusable_data_is_named(files, name, words):
     error = run(files["reference"], files[name]).exception
     assert isinstance(error, DataError)
@@ -65,3 +87,126 @@ def test_unusable_data_is_named(files, name, words):
 
 def test_the_picture_has_a_bar_for_every_bin():
     assert picture(Bins(["a", "b", "c"], [], [5, 5, 0], [10, 0, 0])) == "▅▅  → █  "
+
+
+def test_json_tells_what_is_usual_beside_each_metric(files):
+    report = json.loads(run(files["reference"], files["moved"], "--output", "json").stdout)
+    first = report["streams"][0]
+    assert first["chi_squared"] > 0 and 0 < first["hellinger"] < 1
+    assert all(len(values) == 3 and values == sorted(values) for values in first["usual"].values())
+    assert first["psi"] > first["usual"]["psi"][2]
+
+
+def test_parquet_and_csv_give_the_same(files):
+    csv, parquet = (read_frame(Path(files[name])) for name in ("moved", "parquet"))
+    pd.testing.assert_frame_equal(csv, parquet.reset_index(drop=True))
+
+
+def test_verbose_says_what_is_usual(files):
+    shown = run(files["reference"], files["moved"], "--verbose").stdout
+    assert "≤ 0." in shown
+    assert "95 % of comparisons of 1,000 rows" in shown
+
+
+def test_a_page_is_written_whole_or_not_at_all(files, tmp_path):
+    page = tmp_path / "page.html"
+    assert run(files["reference"], files["moved"], "--html", str(page)).exit_code == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert [each.name for each in tmp_path.iterdir() if "partial" in each.name] == []
+    error = run(files["reference"], files["moved"], "--html", str(tmp_path / "no" / "page.html")).exception
+    assert isinstance(error, DataError) and "page.html" in str(error)
+
+
+def test_thresholds_of_ones_own_decide_in_place_of_the_calibration(files):
+    def alerts(*given):
+        result = run(files["reference"], files["moved"], *given, "--output", "json")
+        return {stream["name"]: stream["alert"] for stream in json.loads(result.stdout)["streams"]}
+
+    assert alerts() == {"x": True, "kind": False}
+    assert alerts("--threshold", "psi=9") == {"x": False, "kind": False}
+    assert alerts("--threshold", "x.psi=0.2", "--threshold", "kind.psi=1e-12") == {"x": True, "kind": True}
+    assert run(files["reference"], files["moved"], "--threshold", "psi").exit_code == 2
+    assert isinstance(run(files["reference"], files["moved"], "--threshold", "psy=1").exception, ConfigurationError)
+
+
+def test_ratios_and_places_are_watched(files):
+    given = ("--ratio", "part=x/kind", "--place", "x", "kind", "--output", "json")
+    result = run(files["reference"], files["moved"], *given)
+    report = json.loads(result.stdout)
+    assert {stream["name"] for stream in report["streams"]} == {"x", "kind", "part"}
+    assert run(files["reference"], files["moved"], "--ratio", "part=x").exit_code == 2
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("calibrated")
+    random = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": random.normal(size=1_500), "word": random.choice(["a", "b"], 1_500)})
+    frame.to_csv(folder / "r.csv", index=False)
+    return folder
+
+
+def test_calibrate_tells_usual_values_and_limits_and_writes_the_profile(calibrated):
+    to = calibrated / "r.profile"
+    result = CliRunner().invoke(calibrate, [str(calibrated / "r.csv"), "--to", str(to), "--output", "json"])
+    told = json.loads(result.stdout)
+    assert [stream["name"] for stream in told["streams"]] == ["x", "word"]
+    sizes = told["streams"][0]["usual"]
+    assert list(sizes) == ["100", "250", "500", "1000", "2500", "5000", "10000"]
+    medians = [values["psi"][0] for values in sizes.values()]
+    assert medians == sorted(medians, reverse=True), "larger windows vary less"
+    limits = told["limits"][0]["limits"]
+    assert list(limits) == ["1000", "10000", "100000", "1000000", "10000000"]
+    found = [limit for limit in limits.values() if limit is not None]
+    assert found == sorted(found, reverse=True), "rarer alerts need a smaller limit"
+    profile = Profile.from_bytes(to.read_bytes())
+    assert profile.rows == told["rows"] == 1_500
+
+
+def test_calibrate_prints_tables_for_the_run_lengths_asked_for(calibrated):
+    shown = CliRunner().invoke(calibrate, [str(calibrated / "r.csv"), "--run-length", "500000"]).stdout
+    assert "x: usual values" in shown and "one in 500,000" in shown
+    assert "Total variation" in shown and "10,000" in shown
+
+
+def test_calibrate_names_the_rules_there_are(calibrated):
+    error = CliRunner().invoke(calibrate, [str(calibrated / "r.csv"), "--persistence", "7", "9"]).exception
+    assert isinstance(error, ConfigurationError)
+    assert "7 9" in str(error) and "2 3" in str(error)
+
+
+@pytest.mark.parametrize("command", ["compare", "calibrate", "status", "report", "explain"])
+def test_help_shows_how_it_is_used(command):
+    shown = CliRunner().invoke(drift, [command, "--help"])
+    assert shown.exit_code == 0
+    assert f"longshore drift {command}" in shown.stdout
+
+
+def test_rarer_p_values_stand_higher_and_the_limit_at_half_height():
+    bars = p_sparkline([1.0, 1e-4, 1e-8], 1e-4)
+    assert list(bars) == sorted(bars) and bars[1] in "▄▅" and bars[2] == "█"
+
+
+def verdict(index, kind="verdict", **changed):
+    streams = [Moved("x", "numeric", False, 0.5, 0.01, 0.01, 0.04, 1.0, 0.1, 0.02)]
+    given = {
+        "kind": kind, "cause": "", "stream_set": "s", "model_version": "v1", "generation": 1,
+        "window": Window(index * 10, index * 10 + 10, 100), "window_index": index, "status": "final", "state": "ok",
+        "episode": "", "p_value": 0.5, "thresholds": {}, "streams": streams,
+        "detail": {"limit": 1e-3, "run_length": 1e6},
+    }  # fmt: skip
+    return Told(DriftEvent(**(given | changed)), index * 10 + 20)
+
+
+def test_the_status_board_keeps_its_keys_and_adds_to_them():
+    board = Board()
+    empty = board.to_dict(0)
+    assert (empty["last"], empty["verdict"], empty["episode"]) == (None, None, None)
+    for index in range(40):
+        board.add(verdict(index))
+    board.add(verdict(40, "alert", state="alarm", episode="e1"))
+    told = board.to_dict(1_000)
+    assert told["last"].kind == "alert" and told["verdict"].window_index == 39
+    assert (told["state"], told["episode"], told["alerts"]) == ("alarm", "e1", 1)
+    assert (told["limit"], told["run_length"], told["verdict_age_ms"]) == (1e-3, 1e6, 590)
+    assert len(told["recent_p_values"]["x"]) == 24

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tests.drift_stream import PANE_MS, STEP_MS, counter, decider, model_event, predictions, rows
 
 from longshore.errors import FormatError
-from longshore.monitor.decide import decide_all, load_snapshot
+from longshore.monitor.decide import decide_all
 from longshore.monitor.messages import Idle, LabelsSeen, encode
 from longshore.monitor.panes import Tally
+from longshore.monitor.snapshots import load_snapshot
 
 SHIFT_AT, TOTAL = 2_000, 5_200
 

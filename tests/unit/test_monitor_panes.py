@@ -1,17 +1,25 @@
 """Counting: the same panes whoever counts, in whatever pieces; what is late is decided by the partition alone."""
 
 import itertools
+import json
+import math
+from bisect import bisect_left
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.drift_stream import PANE_MS, STEP_MS, counter, predictions, rows
+from hypothesis.extra import numpy as arrays
+from tests.drift_stream import PANE_MS, PROFILES, STEP_MS, counter, predictions, rows
 
 from longshore.errors import FormatError
+from longshore.monitor.binning import SUM_LIMIT
+from longshore.monitor.counts import CHUNK, MOST_PANES
+from longshore.monitor.lookup import LEAST_EDGES, Lookup, Table
 from longshore.monitor.messages import Counted, decode, encode, unpack
 from longshore.monitor.panes import FUTURE_MS, Tally
+from longshore.schema import Kind
 
 
 def merged(messages):
@@ -95,3 +103,179 @@ def test_pane_messages_are_refused_when_newer_or_damaged():
         decode(b'{"kind":"nonsense"}')
     with pytest.raises(FormatError, match="damaged"):
         unpack("!")
+
+
+ODD = [
+    b"{",
+    None,
+    b"\xff",
+    b"[]",
+    VALUES[0].replace(b'"prediction":', b'"prediction":1e999,"x":'),
+    VALUES[1].replace(b'"ship":"s","event_time":10,"cargo"', b'"ship":"","event_time":10,"cargo"'),
+    VALUES[2].replace(b'"cargo":', b'"cargo":"many","cargo_was":'),
+    VALUES[3].replace(b'"flag":"', b'"flag":"\xff'),
+    VALUES[4].replace(b'"cargo":', b'"more":[{"of":"it"}],"cargo":'),
+    VALUES[5].replace(b'"cargo":', b'"more":"\xff","cargo":'),
+    VALUES[6].replace(b'"cargo":', b'"more":' + b"[" * 63 + b"]" * 63 + b',"cargo":'),
+    VALUES[7].replace(b'"cargo":', b'"more":' + b"[" * 64 + b"]" * 64 + b',"cargo":'),
+    VALUES[8].replace(b'"route":', b'"more":' + b"[" * 64 + b"]" * 64 + b',"route":'),
+    VALUES[9].replace(b'"flag":"', '"flag":"é'.encode()),
+    VALUES[10].replace(b'"cargo":', b'"cargo":null,"was":'),
+    VALUES[11].replace(b'"event_time":', b'"event_time":99999999999999999999,"was":', 1),
+    VALUES[12].replace(b'"scored_at":', b'"scored_at":99999999999999999999,"was":', 1),
+    *predictions(rows(3, 5), version="v2"),
+    *predictions(rows(3, 5), version="v99"),
+]
+"""Predictions that are none, whose record is none, that name another version, or that only look odd."""
+
+COUNTED = [VALUES[i] for i in (4, 6, 8, 9, 10)]
+
+
+@given(st.lists(st.sampled_from([*ODD, *VALUES[:40]]), min_size=1, max_size=30))
+@settings(deadline=None)
+def test_a_batch_counts_as_its_values_one_by_one(values):
+    (whole,), pieces = counted(values, []), counted(values, range(1, len(values)))
+    assert merged([whole]) == merged(pieces)
+    for what in ("late", "future", "unreadable"):
+        assert getattr(whole, what) == sum(getattr(message, what) for message in pieces)
+    assert whole.watermark == pieces[-1].watermark
+
+
+@pytest.mark.parametrize("value", ODD[:17], ids=range(17))
+def test_an_odd_value_is_counted_or_left_out_whatever_is_beside_it(value):
+    (alone,), (beside,) = counted([value], []), counted([*VALUES[:20], value], [])
+    good = sum(delta.records for delta in alone.panes)
+    assert good == (1 if any(value and value.startswith(v[:20]) for v in COUNTED) else 0)
+    assert alone.unreadable == beside.unreadable == 1 - good
+    assert sum(delta.records for delta in beside.panes) == 20 + good
+
+
+def plain_counts(values):
+    """Counts and sums by pane in plain Python, with a search and a sum for each value."""
+    watched, panes = PROFILES.of("v1"), {}
+    for value in map(json.loads, values):
+        bins, weights = [], []
+        held = value["record"] | {"prediction": value["prediction"]}
+        for stream in watched.profile.streams:
+            found = held.get(stream.name)
+            if stream.kind is Kind.NOMINAL:
+                known = list(stream.categories)
+                bins.append(len(known) + 1 if found is None else known.index(found) if found in known else len(known))
+                weights.append(0)
+            else:
+                bins.append(len(stream.edges) + 1 if found is None else bisect_left(stream.edges.tolist(), found))
+                weights.append(0 if found is None else round(min(max(found * stream.scale, -SUM_LIMIT), SUM_LIMIT)))
+        counts, sums = panes.setdefault(
+            value["event_time"] // PANE_MS, ([0] * watched.layout.total, [0] * watched.layout.total)
+        )
+        for start, here, weight in zip(watched.layout.starts.tolist(), bins, weights, strict=True):
+            counts[start + here] += 1
+            sums[start + here] += weight
+    return panes
+
+
+WILD = [
+    value.replace(b'"cargo":', b'"cargo":%s,"was":' % number)
+    for value, number in zip(
+        VALUES, (b"1e300", b"-1e300", b"0", b"-0.0", b"5e-324", b"12", b"1e18", b"-7"), strict=False
+    )
+]
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 900))
+@settings(deadline=None, max_examples=20)
+def test_panes_hold_what_plain_searches_and_sums_give(random, count):
+    values = random.choices([*VALUES, *WILD], k=count)
+    values.sort(key=lambda value: json.loads(value)["event_time"] // PANE_MS)
+    tally = Tally()
+    counter().count(tally, values, range(count))
+    found = {pane: (held.counts.tolist(), held.sums.tolist()) for (pane, _, _), held in tally.panes.items()}
+    assert found == plain_counts(values)
+
+
+@pytest.mark.parametrize("spread", [1, MOST_PANES, 5 * MOST_PANES])
+def test_more_rows_and_panes_than_are_counted_at_once(spread):
+    frame = rows(2 * CHUNK + 3, 4)
+    values = predictions(frame)
+    moved = [value.replace(b"event_time", b"was") for value in values]
+    times = np.random.default_rng(0).permutation(len(values)) % spread * PANE_MS
+    moved = [b'{"event_time":%d,%s' % (time, v[1:].replace(b'"record":{', b'"record":{"event_time":%d,' % time))
+             for time, v in zip(times, moved, strict=True)]  # fmt: skip
+    tally, patient = Tally(), counter()
+    patient._lateness_ms = 10**9
+    patient.count(tally, moved, range(len(moved)))
+    found = {pane: (held.counts.tolist(), held.sums.tolist()) for (pane, _, _), held in tally.panes.items()}
+    assert len(found) == spread
+    assert found == plain_counts(moved)
+
+
+def beside(edges):
+    """The edges and the nearest numbers below and above each."""
+    with np.errstate(over="ignore", under="ignore"):
+        return [np.nextafter(edges, -math.inf), edges, np.nextafter(edges, math.inf)]
+
+
+def assert_found(*streams):
+    """Each stream, (edges, values), looked up beside the others."""
+    tables = [Table(edges) for edges, _ in streams]
+    order = sorted(range(len(streams)), key=lambda i: -tables[i].compared)
+    values = np.array([streams[i][1] for i in order])
+    starts = np.cumsum([7, *(len(edges) + 2 for edges, _ in streams)])[:-1]
+    lookup = Lookup([tables[i] for i in order], [streams[i][0] for i in order], [int(starts[i]) for i in order])
+    with np.errstate(all="ignore"):
+        found = lookup.bins(values)
+    assert found.dtype == np.int64
+    for at, i in enumerate(order):
+        (edges, own), bins = streams[i], found[at] - starts[i]
+        present = ~np.isnan(own)
+        assert ((bins >= 0) & (bins <= len(edges))).all()
+        assert (bins[present] == np.searchsorted(edges, own[present], side="left")).all()
+
+
+FLOATS = st.one_of(
+    st.floats(),
+    st.floats(-1e3, 1e3),
+    st.integers(-60, 60).map(float),
+    st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1.8e308, -1.8e308]),
+)
+
+
+@given(
+    st.lists(arrays.arrays(np.float64, st.integers(0, 120), elements=FLOATS), min_size=1, max_size=4),
+    arrays.arrays(np.float64, 50, elements=FLOATS),
+)
+@settings(deadline=None, max_examples=300)
+def test_a_lookup_is_a_search_whatever_the_edges(drawn, values):
+    all_edges = [np.unique(edges[np.isfinite(edges)]) for edges in drawn]
+    values = np.concatenate([values, *(near for edges in all_edges for near in beside(edges))])
+    assert_found(*((edges, values) for edges in all_edges))
+
+
+def test_a_lookup_is_a_search_on_the_edges_of_every_shape():
+    random, n = np.random.default_rng(1), 20_000
+    shapes = [
+        random.normal(size=n),
+        random.lognormal(7, 1.5, n),
+        random.standard_cauchy(n),
+        random.integers(1, 53, n).astype(float),
+        random.choice([-1e9, 0, 3, 1e9], n) + random.normal(size=n) * 1e-3,
+        10.0 ** random.integers(-300, 300, n),
+        random.random(n) * 1e-310,
+        np.full(n, 4.2),
+        random.choice([-1.7e308, 1.7e308], n) * random.random(n),
+    ]
+    streams = []
+    for x in shapes:
+        edges = np.unique(np.quantile(x, np.linspace(0, 1, 260), method="inverted_cdf"))
+        edges = np.unique(np.concatenate([edges, np.nextafter(edges[::5], -math.inf)]))
+        with np.errstate(over="ignore"):
+            values = np.concatenate([x, x * 1_000, -x, [math.inf, -math.inf, math.nan], *beside(edges)])
+        streams.append((edges, np.resize(values, 3 * n + 1_500)))
+    assert_found(*streams)
+    assert {Table(edges).compared > 0 for edges, _ in streams} == {False, True}
+
+
+def test_the_edges_of_usual_streams_are_looked_up_not_searched():
+    streams = [stream for stream in PROFILES.of("v1").profile.streams if len(stream.edges) >= LEAST_EDGES]
+    assert len(streams) == 3
+    assert all(Table(stream.edges).compared for stream in streams)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from longshore.errors import ConfigurationError
-from longshore.schema import Kind, districts, load_schema
+from longshore.schema import Derived, Kind, describe, districts, load_schema
 
 OWN = """
 name = "turbines"
@@ -21,6 +21,16 @@ nullable = false
 name = "site"
 kind = "nominal"
 categories = ["north", "south"]
+"""
+
+RATIO = """
+[[fields]]
+name = "turns"
+kind = "numeric"
+[[derived]]
+name = "wind_per_turn"
+numerator = "wind_speed"
+denominator = "turns"
 """
 
 
@@ -73,6 +83,57 @@ def test_a_wrong_schema_is_one_line_that_names_what_is_wrong(
     assert "\n" not in str(caught.value).strip()
 
 
+def test_ratios_are_read_and_are_no_features(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(OWN)
+    plain = load_schema(path)
+    path.write_text(OWN + RATIO)
+    schema = load_schema(path)
+    assert plain.derived == ()
+    assert schema.derived == (Derived("wind_per_turn", "wind_speed", "turns"),)
+    assert schema.feature_names == ("wind_speed", "site", "turns")
+    assert describe(schema)["derived"] == [{"name": "wind_per_turn", "numerator": "wind_speed", "denominator": "turns"}]
+
+
+def test_districts_have_ratios_of_their_own_fields() -> None:
+    schema = districts()
+    assert [d.name for d in schema.derived] == ["people_per_household", "rooms_per_household", "bedrooms_per_room"]
+    numeric = {field.name for field in schema.numeric}
+    assert all({d.numerator, d.denominator} <= numeric for d in schema.derived)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("wind_per_turn", "turns"), "derived 'turns' is also a field"),
+        (("wind_per_turn", "power"), "derived 'power' is also the target"),
+        (("wind_per_turn", "prediction"), "derived 'prediction' is also a name Longshore uses itself"),
+        (("wind_per_turn", "turbine_id"), "derived 'turbine_id' is also"),
+        (("wind_per_turn", "wind per turn"), "derived[0].name"),
+        (("numerator = \"wind_speed\"", "numerator = \"speed\""), "the numerator 'speed', which is not a field"),
+        (("denominator = \"turns\"", "denominator = \"site\""), "the denominator 'site', which is not numeric"),
+        (("denominator = \"turns\"", "denominator = \"wind_per_turn\""), "'wind_per_turn', which is not a field"),
+        (("denominator = \"turns\"", ""), "denominator"),
+        (("numerator =", "nominator ="), "nominator"),
+        (
+            ("[[derived]]", "[[derived]]\nname = \"wind_per_turn\"\nnumerator = \"turns\"\n"
+             "denominator = \"turns\"\n[[derived]]"),
+            "is also another derived stream",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_ratio_is_one_line_that_names_what_is_wrong(
+    tmp_path: Path, change: tuple[str, str], named: str
+) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(OWN + RATIO.replace(*change, 1))
+    with pytest.raises(ConfigurationError) as caught:
+        load_schema(path)
+    assert named in str(caught.value)
+    assert "s.toml" in str(caught.value)
+    assert "docs/schema.md" in str(caught.value)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.toml"):
         load_schema(tmp_path / "nowhere.toml")
@@ -84,3 +145,11 @@ def test_the_fingerprint_follows_the_shape(tmp_path: Path) -> None:
     before = load_schema(path).fingerprint()
     path.write_text(OWN.replace("wind_speed", "wind"))
     assert load_schema(path).fingerprint() != before
+
+
+def test_the_fingerprint_does_not_follow_what_is_only_watched(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(OWN + RATIO)
+    before = load_schema(path).fingerprint()
+    path.write_text(OWN + RATIO.split("[[derived]]", maxsplit=1)[0])
+    assert load_schema(path).fingerprint() == before

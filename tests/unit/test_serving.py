@@ -515,7 +515,7 @@ def test_hints_are_the_references_quantiles() -> None:
 
 def stream(name: str, kind: Kind, edges: Floats, counts: list[int], categories: tuple[str, ...]) -> StreamProfile:
     none = np.zeros(len(counts), dtype=np.int64)
-    return StreamProfile(name, kind, edges, none, categories, np.array(counts), none, 1.0, 0.0, 1.0)
+    return StreamProfile(name, kind, edges, none, none, categories, np.array(counts), none, 1.0, 0.0, 1.0)
 
 
 LATER = b"<when that is answered>"

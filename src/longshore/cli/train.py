@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def _trainer(app: App, registry: Registry, actor: str, report: Report, project: 
     return Trainer(
         settings=app.settings,
         registry=registry,
-        build_profile=build_profile,
+        build_profile=partial(build_profile, derived=app.schema.derived),
         project=project,
         actor=actor,
         report=report,

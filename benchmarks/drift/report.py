@@ -1,0 +1,67 @@
+"""Results to files and to the terminal: JSON with everything, Markdown with a table for each part, one SVG."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.drift import tables
+from benchmarks.scoring import machine
+from benchmarks.scoring.peers_setup import prepare, python_of
+from benchmarks.scoring.world import tell
+
+SECTIONS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("false-alarms", "False alarms: undrifted windows in which anything alarms", tables.false_alarms),
+    ("run-length", "Run length between alerts", tables.run_length),
+    ("power", "Power at matched false alarms (5 % of undrifted windows)", tables.power),
+    ("delay", "Delay of an abrupt shift at one alert in 10,000 records", tables.delay),
+    ("attribution", "Attribution: one of ten streams shifted", tables.attribution),
+    ("metrics", "Metrics against scipy", tables.metrics),
+    ("speed", "Speed", tables.speed),
+    ("memory", "Memory", tables.memory),
+)
+
+
+def text(results: dict[str, Any]) -> str:
+    """The whole as Markdown."""
+    host = results["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in host["versions"].items())
+    head = [
+        f"# Drift on {host['cores']} cores, {host['memory_gib']} GiB, {host['processor']}",
+        "",
+        f"{results['began']}, {host['kernel']}, load average {results['load'][0]} at the beginning and"
+        f" {results['load'][1]} at the end (the benchmark's own work in it). Command: `{results['command']}`."
+        " Intervals are 95 %, by reference.",
+        "",
+        f"Versions: {versions}.",
+    ]
+    for key, title, table in SECTIONS:
+        if results.get(key):
+            head += ["", f"## {title}", "", f"{table(results[key])}\n\n{results['seconds'].get(key, 0):.0f} s."]
+    head += [f"\n{part} failed: {why}" for part, why in results["failed"].items()]
+    return "\n".join(head) + "\n"
+
+
+def write(results: dict[str, Any], folder: Path, *, plot: bool) -> None:
+    """All files, named after the machine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"drift-{machine.name(results['machine'])}"
+    data, page, picture = (folder / f"{stem}.{ending}" for ending in ("json", "md", "svg"))
+    data.write_text(json.dumps(results, indent=1, default=float) + "\n", encoding="utf-8")
+    drawn = plot and _draw(data, picture)
+    page.write_text(text(results) + (f"\n![all of it as a picture]({picture.name})\n" if drawn else ""), "utf-8")
+    tell(f"written: {data}, {page.name}{', ' + picture.name if drawn else ''}")
+
+
+def _draw(data: Path, picture: Path) -> bool:
+    problem = prepare("plot")
+    if not problem:
+        command = [str(python_of("plot")), str(Path(__file__).with_name("plot.py")), str(data), str(picture)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        problem = "" if done.returncode == 0 else done.stderr[-300:]
+    if problem:
+        tell(f"no plot: {problem}")
+    return not problem

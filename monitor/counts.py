@@ -1,0 +1,152 @@
+"""From columns to counts: every stream of a profile binned and summed by pane, a chunk of rows at a time.
+
+Only integers leave here, so that chunks, panes and members add up to the same in any order. The bins and fixed-point
+values are `longshore.monitor.binning`'s to the bit; a table finds the bin where there it is searched for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+
+from longshore.errors import ConfigurationError
+from longshore.monitor.binning import SUM_CHUNK, fixed_point
+from longshore.monitor.derived import ratio
+from longshore.monitor.lookup import Lookup, Table
+from longshore.monitor.models import PREDICTION, Watched
+from longshore.monitor.scored import ScoredColumns
+from longshore.profile import Floats, Ints, StreamProfile
+from longshore.schema import Kind, Schema
+
+CHUNK = min(2_048, SUM_CHUNK)
+"""Rows counted at once: a column, its bins and its values stay in the cache, and a float64 holds their sums exactly."""
+
+MOST_PANES = 32
+"""Panes counted at once: bounds the memory where event time jumps about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What `records` rows add to the counts, int64[T], and fixed-point sums, int64[T], of a pane."""
+
+    pane: int
+    records: int
+    counts: Ints
+    sums: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Texts:
+    """A nominal stream: the bins of what is known, None (*missing*) too; the bin of all else; its place in `texts`."""
+
+    known: dict[str | None, int]
+    unseen: int
+    item: int
+
+    @classmethod
+    def of(cls, stream: StreamProfile, start: int, item: int) -> _Texts:
+        """Of a stream whose first bin is `start`."""
+        unseen = start + len(stream.categories)
+        return cls({name: start + i for i, name in enumerate(stream.categories)} | {None: unseen + 1}, unseen, item)
+
+    def bins(self, columns: ScoredColumns) -> Ints:
+        """The bin of every value, int64[n]."""
+        return np.fromiter(map(self.known.get, columns.texts[self.item], repeat(self.unseen)), np.int64, len(columns))
+
+
+class StreamCounter:
+    """Counts the streams of one profile.
+
+    Raises:
+        ConfigurationError: the profile has a stream that the schema does not have, or has as another kind.
+
+    """
+
+    def __init__(self, watched: Watched, schema: Schema) -> None:
+        self._total = watched.layout.total
+        rows, items = _rows(schema), {field.name: i for i, field in enumerate(schema.nominal)}
+        numeric: list[tuple[Table, int, StreamProfile]] = []
+        self._texts: list[_Texts] = []
+        for stream, start in zip(watched.profile.streams, watched.layout.starts.tolist(), strict=True):
+            if stream.name not in (rows if stream.kind is Kind.NUMERIC else items):
+                raise ConfigurationError(
+                    f"the profile {watched.name} has the {stream.kind.value} stream {stream.name!r}, the schema "
+                    f"{schema.name} does not",
+                    mend="give the monitor the schema file that the model was trained with, or train a new version",
+                )
+            if stream.kind is Kind.NUMERIC:
+                numeric.append((Table(stream.edges), start, stream))
+            else:
+                self._texts.append(_Texts.of(stream, start, items[stream.name]))
+        numeric.sort(key=lambda found: -found[0].compared)
+        streams = [stream for _, _, stream in numeric]
+        starts = [start for _, start, _ in numeric]
+        self._lookup = Lookup([table for table, _, _ in numeric], [stream.edges for stream in streams], starts)
+        self._missing = np.array([[start + len(s.counts) - 1] for s, start in zip(streams, starts, strict=True)])
+        self._scales = np.array([[stream.scale] for stream in streams])
+        found = [rows[stream.name] for stream in streams]
+        self._rows = [row for row, _ in found]
+        self._ratios = [i for i, (_, over) in enumerate(found) if over is not None]
+        self._over = [over for _, over in found if over is not None]
+
+    def count(self, columns: ScoredColumns, rows: Ints, panes: Ints) -> Iterator[Delta]:
+        """What the records at positions `rows` add to their `panes`; a pane may come more than once."""
+        texts = [stream.bins(columns) for stream in self._texts]
+        for chosen, numbers, each in _chunks(rows, panes):
+            counts, sums = self._numbers(columns.values[:, chosen], each, len(numbers))
+            for bins in texts:
+                counts += self._by_pane(bins[chosen], each, len(numbers))
+            records = np.bincount(each, minlength=len(numbers))
+            yield from map(Delta, numbers, records.tolist(), counts, sums)
+
+    def _numbers(self, columns: Floats, each: Ints, panes: int) -> tuple[Ints, Ints]:
+        """Counts and sums of the numeric streams, int64[panes, T]."""
+        if not self._rows:
+            return np.zeros((panes, self._total), np.int64), np.zeros((panes, self._total), np.int64)
+        values = columns.take(self._rows, axis=0)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            if self._ratios:
+                values[self._ratios] = ratio(values[self._ratios], columns.take(self._over, axis=0))
+            bins = self._lookup.bins(values)
+            whole = fixed_point(values * self._scales, 1.0)
+        finite = np.isfinite(values)
+        if not finite.all():
+            bins = np.where(finite, bins, self._missing)
+        # Whole numbers, and so few that a float64 holds their sums exactly.
+        return self._by_pane(bins, each, panes), self._by_pane(bins, each, panes, whole.ravel()).astype(np.int64)
+
+    def _by_pane(self, bins: Ints, each: Ints, panes: int, weights: Floats | None = None) -> Any:
+        """The counts of bins in each pane, or the sums of their weights, [panes, T]."""
+        flat = bins if panes == 1 else bins + each * self._total
+        return np.bincount(flat.ravel(), weights=weights, minlength=panes * self._total).reshape(panes, self._total)
+
+
+def _rows(schema: Schema) -> dict[str, tuple[int, int | None]]:
+    """For every numeric stream the schema has: its row of `ScoredColumns.values`, or the two it is the ratio of."""
+    fields = {field.name: i for i, field in enumerate(schema.numeric)}
+    ratios: dict[str, tuple[int, int | None]]
+    ratios = {d.name: (fields[d.numerator], fields[d.denominator]) for d in schema.derived}
+    return {name: (i, None) for name, i in fields.items()} | ratios | {PREDICTION: (len(fields), None)}
+
+
+def _chunks(rows: Ints, panes: Ints) -> Iterator[tuple[Ints | slice, list[int], Ints]]:
+    """Rows to count at once, the panes they are of, and which of those each row is of."""
+    if (panes[1:] < panes[:-1]).any():
+        order = np.argsort(panes, kind="stable")
+        rows, panes = rows[order], panes[order]
+    adjoining = bool((np.diff(rows) == 1).all())
+    at = 0
+    while at < len(rows):
+        here = panes[at : at + CHUNK]
+        first = np.r_[True, here[1:] != here[:-1]]
+        each = np.cumsum(first) - 1
+        each = each[: np.searchsorted(each, MOST_PANES)]
+        end = at + len(each)
+        # A slice is a view; positions are a copy.
+        chosen = slice(int(rows[at]), int(rows[at]) + len(each)) if adjoining else rows[at:end]
+        yield chosen, here[first][:MOST_PANES].tolist(), each
+        at = end

@@ -1,0 +1,108 @@
+"""What a page holds, as plain values: gathered by `of_events` and `of_report`, written by `page`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from longshore.monitor.pages.moved import Distribution, Range
+from longshore.monitor.pages.places import Places
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One metric of a stream: its value, and its median, 95 % and 99 % quantile without drift where they are known.
+
+    `floor` is the effect below which nothing alarms, `fixed` a limit of the user's own.
+    """
+
+    metric: str
+    title: str
+    value: float | None
+    usual: tuple[float, float, float] | None = None
+    floor: float | None = None
+    fixed: float | None = None
+
+    @property
+    def unusual(self) -> bool:
+        """Whether the value is above what 99 % of windows without drift stay below."""
+        return self.value is not None and self.usual is not None and self.value > self.usual[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A metric over the page's moments, with its usual 95 % line; None where it is not known."""
+
+    reading: Reading
+    values: list[float | None]
+    usual: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stream: its last readings, its lines over time (none for a comparison), its distributions."""
+
+    name: str
+    kind: str
+    alert: bool
+    p_value: float
+    readings: list[Reading]
+    distribution: Distribution | None = None
+    ranges: list[Range] = field(default_factory=list)
+    p_values: list[float | None] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    usual_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A judged window, or several neighbours as the worst of them, on the time axis (ms of event time)."""
+
+    start: int
+    end: int
+    records: int
+    windows: int
+    index: int
+    generation: int
+    version: str
+    p_value: float
+    limit: float | None
+    over: bool
+    top: str
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """An episode on the time axis; `ended` is None while it lasts, `alerted` where the alert was not read.
+
+    `picture`: the stream that moved most, and its distributions at the alert.
+    """
+
+    id: str
+    cause: str
+    version: str
+    began: int
+    alerted: int | None
+    ended: int | None
+    streams: list[str]
+    steps: list[tuple[str, str]]
+    picture: tuple[str, Distribution] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A whole page. `tone`: good, watch or bad; `moments` and `bands` are empty for a comparison."""
+
+    title: str
+    subtitle: str
+    state: str
+    tone: str
+    sentence: str
+    tiles: list[tuple[str, str, str]]
+    parts: list[Part]
+    made: str
+    moments: list[Moment] = field(default_factory=list)
+    bands: list[Band] = field(default_factory=list)
+    eras: list[tuple[int, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    level: str = ""
+    places: Places | None = None

@@ -1,0 +1,169 @@
+"""Episodes from the monitor's events: when each began, what moved, what was done about it, how it ended.
+
+Event times are the data's (a window's); the times of what was done are when it was written.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from longshore.monitor.pages.history import over_limit
+from longshore.monitor.pages.wording import count_text, listed
+from longshore.records import DriftEvent, ModelEvent
+from longshore.tracing.drift import Told
+
+REMEMBERED = 64
+"""Verdicts over the limit kept to find an alert's first one: more than any rule looks back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something done: when it was written (ms), by what name, and what it was in words."""
+
+    at: int
+    kind: str
+    text: str
+
+
+@dataclass(slots=True)
+class Story:
+    """One episode.
+
+    Attributes:
+        id: as the events have it.
+        cause: covariate, prediction, …
+        version: the model it was seen under.
+        generation: that model's.
+        began: start of the first window over the limit (event time, ms).
+        alerted: end of the window at which the alert was raised; None where the alert was not read.
+        ended: end of the last window of a resolved episode; None while it lasts.
+        state: of the last event.
+        first: the verdict the alert came with.
+        alert: the alert.
+        last: the last verdict within the episode.
+        steps: what was done, in order of time.
+        triggers: the ids of its requests.
+
+    """
+
+    id: str
+    cause: str
+    version: str
+    generation: int
+    began: int
+    alerted: int | None = None
+    ended: int | None = None
+    state: str = ""
+    first: DriftEvent | None = None
+    alert: DriftEvent | None = None
+    last: DriftEvent | None = None
+    steps: list[Step] = field(default_factory=list)
+    triggers: set[str] = field(default_factory=set)
+
+    def moved(self) -> list[str]:
+        """The streams that alarm, most moved first: at the alert, else in the last verdict."""
+        event = self.alert or self.last
+        return [stream.name for stream in event.streams if stream.alert] if event else []
+
+    def add_outcomes(self, events: Iterable[ModelEvent]) -> None:
+        """What became of the requests, from the registry's events."""
+        for event in events:
+            if event.trigger_id and event.trigger_id in self.triggers:
+                self.steps.append(Step(event.time, event.kind.value, outcome_text(event)))
+        self.steps.sort(key=lambda step: step.at)
+
+
+class Stories:
+    """Gathers episodes from events in the topic's order."""
+
+    def __init__(self) -> None:
+        self._over: deque[Told] = deque(maxlen=REMEMBERED)
+        self._verdict: DriftEvent | None = None
+        self.found: dict[str, Story] = {}
+
+    def add(self, told: Told) -> None:
+        """Take in the next event."""
+        event = told.event
+        if event.kind == "verdict":
+            self._verdict = event
+            if over_limit(event):
+                self._over.append(told)
+        if not event.episode:
+            return
+        story = self.found.get(event.episode)
+        if story is None:
+            story = self.found[event.episode] = self._begun(event)
+        story.state = event.state
+        if event.kind == "verdict":
+            story.last = event
+            story.first = story.first or (event if story.alert is None else None)
+            return
+        story.steps.append(Step(told.written_at, event.kind, step_text(event)))
+        if trigger := event.detail.get("trigger_id"):
+            story.triggers.add(str(trigger))
+        if event.kind == "alert":
+            self._alerted(story, event)
+        elif event.kind == "resolved":
+            story.ended = event.window.end
+
+    def _begun(self, event: DriftEvent) -> Story:
+        return Story(event.episode, event.cause, event.model_version, event.generation, event.window.start)
+
+    def _alerted(self, story: Story, event: DriftEvent) -> None:
+        """The alert says how many windows were over the limit: the first of them began it."""
+        story.alert, story.alerted, story.cause = event, event.window.end, event.cause
+        same = self._verdict is not None and self._verdict.window_index == event.window_index
+        story.first = self._verdict if same else story.first
+        over = [told.event for told in self._over if told.event.generation == event.generation]
+        windows = event.detail.get("windows")
+        looked = over[-windows:] if isinstance(windows, int) and windows > 0 else []
+        story.began = min([story.began, *(each.window.start for each in looked)])
+
+
+def step_text(event: DriftEvent) -> str:
+    """What an event of an episode says, in words."""
+    detail = event.detail
+    if event.kind == "alert":
+        moved = [stream.name for stream in event.streams if stream.alert]
+        return f"Alert: {event.cause} drift{_over(detail)}; moved: {listed(moved, 5) or 'the whole'}"
+    if event.kind == "awaiting_labels":
+        return f"Waiting for labels: {_count(detail, 'fresh_labels')} of {_count(detail, 'needed')} fresh ones"
+    if event.kind == "retraining":
+        return (
+            f"Retraining requested: attempt {detail.get('attempt', 1)}, {_count(detail, 'fresh_labels')} fresh labels, "
+            f"request {detail.get('trigger_id', '–')}"
+        )
+    if event.kind == "attempt_closed":
+        return f"Attempt {detail.get('attempt', '–')} closed, the challenger was rejected: {detail.get('reason', '–')}"
+    if event.kind == "resolved":
+        return f"Resolved: {detail.get('reason', 'no reason given')}"
+    told = ", ".join(f"{key} {value}" for key, value in detail.items() if isinstance(value, str | int | float))
+    return f"{event.kind.replace('_', ' ').capitalize()}{': ' + told if told else ''}"
+
+
+def outcome_text(event: ModelEvent) -> str:
+    """What the registry says of a request's outcome."""
+    generation = f" as generation {event.generation}" if event.generation else ""
+    by = f" by {event.actor}" if event.actor else ""
+    reason = f": {event.reason}" if event.reason else ""
+    return f"Model {event.version} {event.kind.value.replace('_', ' ')}{generation}{by}{reason}"
+
+
+def _over(detail: dict[str, Any]) -> str:
+    windows = detail.get("windows")
+    return f" in {count_text(windows, 'window')} over the limit" if isinstance(windows, int) else ""
+
+
+def _count(detail: dict[str, Any], key: str) -> str:
+    value = detail.get(key)
+    return count_text(value) if isinstance(value, int | float) else "–"
+
+
+def by_prefix(stories: Sequence[Story], given: str) -> list[Story]:
+    """The episodes whose id begins so; `last` is the latest."""
+    if given == "last":
+        return list(stories[-1:])
+    return [story for story in stories if story.id.startswith(given)]

@@ -1,0 +1,216 @@
+"""Where a drift is: the same streams within segments of the rows, categories of nominal streams and cells of a map.
+
+Segments are chosen on the reference and frozen with it. For each, the deciles' counts of every stream are kept; a
+window's are compared with them segment by segment. Pure; which rows are whose is decided here, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from longshore.errors import DataError
+from longshore.monitor import distances
+from longshore.monitor.binning import bin_column
+from longshore.monitor.frames import Column
+from longshore.profile import Floats, Ints, Profile, Segmentation
+from longshore.schema import Kind
+
+MOST_CATEGORIES = 16
+"""Segments of one nominal stream, its most frequent categories; the rest are no segment."""
+
+MOST_SEGMENTS = 64
+"""Of all segmentations together: streams in their order, as long as there is room."""
+
+CELLS = 4
+"""A map's strips from west to east, and each strip's cells from south to north: equal numbers of reference rows."""
+
+LEAST_ROWS = 25
+"""A segment with fewer rows on either side is not judged."""
+
+SHOWN = 20
+"""So many of the segments' streams are reported, most moved first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentMoved:
+    """One stream in one segment, against the same segment of the reference.
+
+    Attributes:
+        segmentation: the nominal stream's name, or "map".
+        segment: the category, or the cell's ranges.
+        stream: the stream that moved there.
+        rows: the window's rows in the segment.
+        share: their share of the window; `reference_share`: the segment's share of the reference.
+        p_value: of the shares test, adjusted (Bonferroni) for all streams of all segments.
+        js: Jensen-Shannon distance of the deciles within the segment.
+
+    """
+
+    segmentation: str
+    segment: str
+    stream: str
+    rows: int
+    share: float
+    reference_share: float
+    p_value: float
+    js: float
+
+
+def reference_segments(
+    profile: Profile, columns: Sequence[Column], place: tuple[str, str] | None
+) -> tuple[Segmentation, ...]:
+    """The segments of a reference, with its counts.
+
+    Raises:
+        DataError: `place` names what is not a numeric column.
+
+    """
+    values = {column.name: column.values for column in columns}
+    chosen = []
+    if place is not None:
+        for name in place:
+            if not any(column.name == name and column.kind is Kind.NUMERIC for column in columns):
+                raise DataError(f"place names {name!r}, which is not a numeric column", mend="name two numeric columns")
+        chosen.append(by_place(*place, *(values[name] for name in place)))
+    room = MOST_SEGMENTS - sum(len(one.labels) for one in chosen)
+    for column in (column for column in columns if column.kind is Kind.NOMINAL):
+        segmentation = by_category(column.name, column.values.tolist())
+        if 2 <= len(segmentation.labels) <= room:
+            chosen.append(segmentation)
+            room -= len(segmentation.labels)
+    bins = [bin_column(stream, values[stream.name]) for stream in profile.streams]
+    cells = decile_cells(profile, bins)
+    total = sum(int(stream.coarse[-1]) + 1 for stream in profile.streams)
+    return tuple(replace(one, counts=count(members(one, values), len(one.labels), cells, total)) for one in chosen)
+
+
+def decile_cells(profile: Profile, bins: Sequence[Ints]) -> Ints:
+    """Each row's place among the deciles of all streams side by side, int64[n, streams], from its fine bins."""
+    sizes = [int(stream.coarse[-1]) + 1 for stream in profile.streams]
+    starts = np.r_[0, np.cumsum(sizes)[:-1]]
+    parts = zip(starts, profile.streams, bins, strict=True)
+    return np.stack([start + stream.coarse[of_stream] for start, stream, of_stream in parts], axis=1)
+
+
+def window_segments(profile: Profile, columns: Sequence[Column], bins: Sequence[Ints]) -> list[SegmentMoved]:
+    """What moved in which segment of a window, given its columns and their fine bins; the first `SHOWN`."""
+    values = {column.name: column.values for column in columns}
+    cells, rows = decile_cells(profile, bins), len(bins[0])
+    sizes = np.array([int(stream.coarse[-1]) + 1 for stream in profile.streams])
+    windows = [count(members(one, values), len(one.labels), cells, int(sizes.sum())) for one in profile.segmentations]
+    names = [stream.name for stream in profile.streams]
+    return judge_segments(profile.segmentations, windows, names, sizes, (profile.rows, rows))[:SHOWN]
+
+
+def by_category(name: str, values: Sequence[str | None]) -> Segmentation:
+    """The most frequent categories of a nominal stream; counts are still zero."""
+    labels, counts = np.unique(np.array([v for v in values if v is not None], dtype=str), return_counts=True)
+    chosen = [str(labels[i]) for i in np.argsort(-counts, kind="stable")[:MOST_CATEGORIES]]
+    return Segmentation(name, (name,), tuple(chosen), (), (), np.zeros((0, 0), np.int64))
+
+
+def by_place(x_name: str, y_name: str, x: Floats, y: Floats) -> Segmentation:
+    """Strips of equal numbers of rows from west to east, each cut into cells of equal numbers from south to north."""
+    there = np.isfinite(x) & np.isfinite(y)
+    x, y = x[there], y[there]
+    parts = np.arange(1, CELLS) / CELLS
+    across = np.unique(np.quantile(x, parts)) if len(x) else np.zeros(0)
+    strips = np.searchsorted(across, x, side="left")
+    ups = [np.unique(np.quantile(y[strips == i], parts)) if (strips == i).any() else np.zeros(0)
+           for i in range(len(across) + 1)]  # fmt: skip
+    labels = []
+    for i, up in enumerate(ups):
+        west = _range(x_name, across, i)
+        labels += [f"{west}, {_range(y_name, up, j)}" for j in range(len(up) + 1)]
+    return Segmentation(
+        "map", (x_name, y_name), tuple(labels), tuple(map(float, across)), tuple(tuple(map(float, up)) for up in ups),
+        np.zeros((0, 0), np.int64),
+    )  # fmt: skip
+
+
+def _range(name: str, edges: Floats, i: int) -> str:
+    low = f"{edges[i - 1]:.6g} < " if i else ""
+    high = f" ≤ {edges[i]:.6g}" if i < len(edges) else ""
+    return f"{low}{name}{high}"
+
+
+def members(segmentation: Segmentation, values: Mapping[str, Any]) -> Ints:
+    """Each row's segment, int64[n], −1 for none, given the columns by name (float64[n], or strings with None)."""
+    if len(segmentation.streams) == 1:
+        known: dict[Any, int] = {label: i for i, label in enumerate(segmentation.labels)}
+        return np.array([known.get(value, -1) for value in values[segmentation.streams[0]]], dtype=np.int64)
+    x, y = (np.asarray(values[name], dtype=np.float64) for name in segmentation.streams)
+    strip = np.searchsorted(np.asarray(segmentation.across), x, side="left")
+    found = np.full(len(x), -1, dtype=np.int64)
+    first = 0
+    for i, up in enumerate(segmentation.ups):
+        inside = strip == i
+        found[inside] = first + np.searchsorted(np.asarray(up), y[inside], side="left")
+        first += len(up) + 1
+    found[~(np.isfinite(x) & np.isfinite(y))] = -1
+    return found
+
+
+def count(rows_in: Ints, segments: int, cells: Ints, total: int) -> Ints:
+    """Deciles' counts by segment, int64[segments, total]: `cells` int64[n, streams] are the rows' flat decile bins."""
+    inside = rows_in >= 0
+    flat = rows_in[inside][:, None] * total + cells[inside]
+    return np.bincount(flat.ravel(), minlength=segments * total).reshape(segments, total)
+
+
+def judge_segments(
+    segmentations: Sequence[Segmentation],
+    windows: Sequence[Ints],
+    names: Sequence[str],
+    sizes: Ints,
+    rows: tuple[int, int],
+) -> list[SegmentMoved]:
+    """All streams in all segments with rows enough, most moved first.
+
+    `windows` are int64[segments, T] deciles' counts, `sizes` int64[streams] each stream's deciles, `rows` those of
+    reference and window. A stream that makes the segments is not judged within its own.
+    """
+    found: list[tuple[float, SegmentMoved]] = []
+    starts = np.r_[0, np.cumsum(sizes)]
+    for segmentation, counts in zip(segmentations, windows, strict=True):
+        for label, p, q in zip(segmentation.labels, segmentation.counts, counts, strict=True):
+            m, n = int(p[: sizes[0]].sum()), int(q[: sizes[0]].sum())
+            if min(m, n) < LEAST_ROWS:
+                continue
+            for k, name in enumerate(names):
+                if name in segmentation.streams:
+                    continue
+                sides = p[starts[k] : starts[k + 1]], q[starts[k] : starts[k + 1]]
+                js = distances.jensen_shannon(*map(distances.shares, sides))
+                single = likelihood_ratio_p(*sides)
+                found.append(
+                    (single, SegmentMoved(segmentation.name, label, name, n, n / rows[1], m / rows[0], single, js))
+                )
+    ranked = [segment for _, segment in sorted(found, key=lambda one: (one[0], -one[1].js))]
+    return [_adjusted(segment, len(found)) for segment in ranked]
+
+
+def _adjusted(segment: SegmentMoved, tests: int) -> SegmentMoved:
+    given = {name: getattr(segment, name) for name in segment.__slots__}
+    return SegmentMoved(**given | {"p_value": min(1.0, segment.p_value * tests)})
+
+
+def likelihood_ratio_p(reference: Ints, current: Ints) -> float:
+    """The p-value of G = 2ΣO·ln(O/E) of two rows of counts, with Williams' (1976) correction for few rows.
+
+    Bins that are empty on both sides are left out.
+    """
+    table = np.vstack([reference, current]).astype(np.float64)
+    table = table[:, table.sum(axis=0) > 0]
+    rows, bins, total = table.sum(axis=1, keepdims=True), table.sum(axis=0), table.sum()
+    if table.shape[1] < 2 or not rows.all():
+        return 1.0
+    statistic = 2.0 * float(special.xlogy(table, table * total / (rows * bins)).sum())
+    df = table.shape[1] - 1
+    correction = 1.0 + float(((total / rows).sum() - 1) * ((total / bins).sum() - 1)) / (6.0 * total * df)
+    return float(special.chdtrc(df, max(0.0, statistic / correction)))

@@ -1,0 +1,48 @@
+"""What the decider leaves on `drift.state` to go on from: everything it knows but the open panes. Versioned JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from longshore.errors import FormatError
+from longshore.monitor.episodes import EpisodeState
+from longshore.monitor.watermark import Watermark
+from longshore.monitor.windows import WindowState
+from longshore.records import Window
+
+FORMAT = 2
+
+
+class Snapshot(msgspec.Struct):
+    """All the decider knows but the open panes, which are read again from `replay_from` to `offset` − 1."""
+
+    offset: int
+    replay_from: int
+    watermark: Watermark
+    windows: WindowState
+    episodes: EpisodeState
+    read: dict[int, int]
+    last_window: Window
+    last_index: int
+    steps: list[str] = []
+    format: int = FORMAT
+
+
+def load_snapshot(data: bytes) -> Snapshot:
+    """A snapshot from its bytes.
+
+    Raises:
+        FormatError: damaged, or of a format newer than this program.
+
+    """
+    try:
+        found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
+        if found not in (1, FORMAT):  # the first format had no steps
+            raise FormatError(
+                f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"
+            )
+        return msgspec.json.decode(data, type=Snapshot)
+    except msgspec.MsgspecError as error:
+        raise FormatError(f"the drift snapshot is damaged: {error}", mend="see docs/drift.md on rebuilding") from error

@@ -1,0 +1,193 @@
+"""`longshore drift status`: the stream's drift as the last events have it, once or live."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from longshore.cli.app import App, output_option, pass_app, print_json
+from longshore.cli.drift_events import follow_events, read_events
+from longshore.cli.drift_table import ALERT, cells, p_sparkline, table_of, terminal
+from longshore.cli.trace_text import clean
+from longshore.monitor.pages.history import number
+from longshore.monitor.pages.story import Stories, Story
+from longshore.monitor.pages.wording import count_text, p_is, p_text, span_text, time_text, value_text
+from longshore.records import DriftEvent
+from longshore.tracing.drift import Told
+
+RECENT = 24
+"""Windows in a stream's picture of p-values."""
+
+STYLES = {"ok": "bold green", "cooldown": "bold green", "warning": "bold yellow"}
+HEADINGS = ("stream", "p", "PSI", "KL", "JS", "Wass. σ", "KS", "last p-values")
+
+
+class Board:
+    """What the events read so far say, in bounded memory."""
+
+    def __init__(self) -> None:
+        self.last: Told | None = None
+        self.verdict: Told | None = None
+        self.alerts = 0
+        self._stories = Stories()
+        self._recent: dict[str, deque[float]] = {}
+
+    def add(self, told: Told) -> None:
+        """Take in the next event."""
+        self.last = told
+        self._stories.add(told)
+        event = told.event
+        self.alerts += event.kind == "alert"
+        if event.kind == "era":
+            self._recent = {}
+        elif event.kind == "verdict":
+            self.verdict = told
+            for stream in event.streams:
+                self._recent.setdefault(stream.name, deque(maxlen=RECENT)).append(stream.p_value)
+
+    @property
+    def episode(self) -> Story | None:
+        """The episode that lasts."""
+        stories = list(self._stories.found.values())
+        return stories[-1] if stories and stories[-1].ended is None else None
+
+    def to_dict(self, now_ms: int) -> dict[str, Any]:
+        """Plain values for JSON: the two events, and what the table adds to them."""
+        verdict, episode = self.verdict, self.episode
+        detail = verdict.event.detail if verdict else {}
+        return {
+            "last": self.last.event if self.last else None,
+            "verdict": verdict.event if verdict else None,
+            "state": self.last.event.state if self.last else None,
+            "episode": episode.id if episode else None,
+            "episode_began": episode.began if episode else None,
+            "alerts": self.alerts,
+            "limit": number(detail, "limit"),
+            "run_length": number(detail, "run_length"),
+            "verdict_at": verdict.written_at if verdict else None,
+            "verdict_age_ms": now_ms - verdict.written_at if verdict else None,
+            "recent_p_values": {name: list(values) for name, values in self._recent.items()},
+        }
+
+    def shown(self, now_ms: int) -> Group:
+        """The table with the lines above it."""
+        if self.last is None:
+            return Group(Text("no drift events yet"))
+        lines = [_state_line(self.last.event, self.alerts)]
+        if self.episode is not None:
+            lines.append(_episode_line(self.episode))
+        if self.verdict is None:
+            return Group(*lines, Text("no window judged yet"))
+        lines += _verdict_lines(self.verdict, now_ms)
+        return Group(*lines, self._table(self.verdict.event))
+
+    def _table(self, event: DriftEvent) -> Any:
+        limit = number(event.detail, "limit")
+        table = table_of("", HEADINGS)
+        table.title = None
+        for stream in event.streams:
+            sigma = stream.wasserstein if stream.wasserstein_sigma is None else stream.wasserstein_sigma
+            numbers = [value_text(each) for each in (stream.psi, stream.kl, stream.js)]
+            moved = f"{value_text(sigma)}{'' if stream.wasserstein_sigma is not None else '*'}"
+            bars = p_sparkline(list(self._recent.get(stream.name, [])), limit)
+            row = [stream.name, p_text(stream.p_value), *numbers, moved, value_text(stream.ks), bars]
+            table.add_row(*cells(row), style=ALERT if stream.alert else None)
+        if any(stream.wasserstein_sigma is None for stream in event.streams):
+            table.caption = Text("* nominal: total variation of the shares; constant: the plain distance")
+        return table
+
+
+def _state_line(event: DriftEvent, alerts: int) -> Text:
+    style = STYLES.get(event.state, "bold red")
+    rest = f"; last event {event.kind}; model {event.model_version} (generation {event.generation})"
+    return Text.assemble("state ", (clean(event.state), style), clean(f"{rest}; {count_text(alerts, 'alert')} so far"))
+
+
+def _episode_line(episode: Story) -> Text:
+    since = f"episode {episode.id} since {time_text(episode.began)} ({episode.cause or 'drift'})"
+    return Text(clean(f"{since}: `longshore drift explain last` tells more"), style="red")
+
+
+def _verdict_lines(told: Told, now_ms: int) -> list[Text]:
+    event = told.event
+    limit, run_length = number(event.detail, "limit"), number(event.detail, "run_length")
+    judged = (
+        f"window {event.window_index} to {time_text(event.window.end)}: {count_text(event.window.records, 'record')}"
+    )
+    lines = [Text(f"{judged}, judged {span_text(now_ms - told.written_at)} ago; {p_is(event.p_value)}")]
+    if limit is not None:
+        stated = f", one false alert in {count_text(run_length)} records" if run_length else ""
+        lines.append(Text(f"limit p ≤ {p_text(limit)}{stated}"))
+    return lines
+
+
+@click.command("status")
+@click.option("--follow", "-f", is_flag=True, help="Stay and show each verdict as it comes; Ctrl-C ends.")
+@output_option
+@pass_app
+def status(app: App, *, follow: bool, output: str) -> None:
+    """The stream's drift as the last events on `drift.events` have it.
+
+    \b
+    longshore drift status             once
+    longshore drift status --follow    live; with --output json a line for each verdict
+
+    Per stream: p-value (adjusted for all streams; an alarm when it is at or below the limit), PSI, KL, JS, Wasserstein
+    distance in standard deviations of the reference, KS, and the last p-values, rarer higher: half the height is the
+    limit. The run length says how many records pass between false alerts, on average.
+    """
+    if follow:
+        _follow(app, output)
+        return
+    board = Board()
+    for told in read_events(app):
+        board.add(told)
+    if output == "json":
+        print_json(board.to_dict(_now_ms()))
+    else:
+        terminal().print(board.shown(_now_ms()))
+
+
+def _follow(app: App, output: str) -> None:
+    board, console, stop = Board(), terminal(), threading.Event()
+    try:
+        if output == "json" or not console.is_terminal:
+            _lines(app, board, stop, as_json=output == "json")
+        else:
+            with Live(board.shown(_now_ms()), console=console, refresh_per_second=4) as live:
+                for batch in follow_events(app, stop):
+                    for told in batch:
+                        board.add(told)
+                    live.update(board.shown(_now_ms()))
+    except KeyboardInterrupt:
+        stop.set()
+
+
+def _lines(app: App, board: Board, stop: threading.Event, *, as_json: bool) -> None:
+    """One line for each event, where there is no terminal to draw on."""
+    for batch in follow_events(app, stop):
+        for told in batch:
+            board.add(told)
+            if as_json:
+                click.echo(msgspec.json.encode(board.to_dict(_now_ms())).decode())
+            else:
+                click.echo(_line(told))
+
+
+def _line(told: Told) -> str:
+    event = told.event
+    top = f", most moved {event.streams[0].name}" if event.streams else ""
+    what = f"window {event.window_index}: {p_is(event.p_value)}" if event.kind == "verdict" else event.kind
+    return clean(f"{time_text(told.written_at)}  {event.state:15}  {what}{top}")
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1_000)
