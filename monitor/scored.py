@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from operator import add, attrgetter
-from typing import Annotated, Any
+from itertools import chain, repeat
+from operator import add
+from typing import Annotated, Any, cast
 
 import msgspec
 import numpy as np
@@ -57,8 +57,7 @@ class ScoredDecoder:
 
     def __init__(self, schema: Schema) -> None:
         self._codec = Codec(schema)
-        self._numeric = [attrgetter(field.name) for field in schema.numeric]
-        self._nominal = [attrgetter(field.name) for field in schema.nominal]
+        self._numeric, self._nominal = len(schema.numeric), len(schema.nominal)
         row = self._codec._row
         self._strict = _decoder(msgspec.defstruct("Strict", [], bases=(row,), forbid_unknown_fields=True))
         self._lenient, self._outer = _decoder(row), _decoder(msgspec.Raw)
@@ -75,13 +74,12 @@ class ScoredDecoder:
         """Every value decoded with its record; raises if there may be anything wrong with any."""
         if max(map(len, values), default=0) > MAX_RECORD_BYTES:
             raise _DoubtError
-        rows = self._rows(values)
-        records = list(map(attrgetter("record"), rows))
-        table = np.empty((len(self._numeric) + 1, len(values)))
-        for i, read in enumerate(self._numeric):
-            table[i] = _floats(records, read)
-        texts = [list(map(read, records)) for read in self._nominal]
-        return _columns(rows, table, texts, np.ones(len(values), dtype=np.bool_))
+        *read, records = _fields(self._rows(values), len(READ) + 1)
+        _, _, _, *fields = _fields(records, 3 + self._numeric + self._nominal)
+        table = np.empty((self._numeric + 1, len(values)))
+        for i, column in enumerate(fields[: self._numeric]):
+            table[i] = _floats(column)
+        return _columns(read, table, fields[self._numeric :], np.ones(len(values), dtype=np.bool_))
 
     def _rows(self, values: Sequence[bytes]) -> list[Any]:
         """The values with their records, by the cheapest way that proves what the codec asks of a record.
@@ -105,16 +103,16 @@ class ScoredDecoder:
         return rows
 
     def _each(self, values: Sequence[bytes | None]) -> ScoredColumns:
-        rows = [row for value in values if (row := self._one(value)) is not None]
-        decoded = self._codec.decode([bytes(row.record) for row in rows])
-        good = np.zeros(len(rows), dtype=np.bool_)
+        *read, raw = _fields([row for value in values if (row := self._one(value)) is not None], len(READ) + 1)
+        decoded = self._codec.decode([bytes(record) for record in raw])
+        good = np.zeros(len(raw), dtype=np.bool_)
         good[decoded.positions] = True
-        table = np.full((len(self._numeric) + 1, len(rows)), np.nan)
+        table = np.full((self._numeric + 1, len(raw)), np.nan)
         table[:-1, good] = decoded.columns.numeric.T
-        texts = np.full((len(self._nominal), len(rows)), None, dtype=object)
+        texts = np.full((self._nominal, len(raw)), None, dtype=object)
         for column, present in zip(texts, decoded.columns.nominal, strict=True):
             column[good] = present
-        return _columns(rows, table, texts.tolist(), good)
+        return _columns(read, table, texts.tolist(), good)
 
     def _one(self, value: bytes | None) -> Any:
         try:
@@ -131,22 +129,29 @@ def _decoder(record: Any) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Scored", [*READ.items(), ("record", record)], gc=False)).decode
 
 
-def _floats(rows: Sequence[Any], read: Callable[[Any], float | None]) -> Floats:
+def _fields(rows: list[Any], width: int) -> list[list[Any]]:
+    """The fields of n structs, as `width` lists of n."""
+    flat = list(chain.from_iterable(map(msgspec.structs.astuple, rows)))
+    return [flat[i::width] for i in range(width)]
+
+
+def _floats(values: list[float | None]) -> Floats:
     try:
-        return np.fromiter(map(read, rows), np.float64, len(rows))
+        return np.fromiter(cast(list[float], values), np.float64, len(values))
     except TypeError:  # there is a null
-        return np.array(list(map(read, rows)), dtype=np.float64)
+        return np.array(values, dtype=np.float64)
 
 
 def _columns(
-    rows: Sequence[Any], table: Floats, texts: list[list[str | None]], good: npt.NDArray[np.bool_]
+    read: list[list[Any]], table: Floats, texts: list[list[str | None]], good: npt.NDArray[np.bool_]
 ) -> ScoredColumns:
-    table[-1] = _floats(rows, attrgetter("prediction"))
+    times, scored_at, predictions, versions, routes = read
+    table[-1] = _floats(predictions)
     return ScoredColumns(
-        times=np.fromiter(map(attrgetter("event_time"), rows), np.int64, len(rows)),
-        scored_at=np.fromiter(map(attrgetter("scored_at"), rows), np.int64, len(rows)),
-        versions=list(map(attrgetter("model_version"), rows)),
-        routes=list(map(attrgetter("route"), rows)),
+        times=np.fromiter(times, np.int64, len(times)),
+        scored_at=np.fromiter(scored_at, np.int64, len(times)),
+        versions=versions,
+        routes=routes,
         good=good,
         values=table,
         texts=texts,

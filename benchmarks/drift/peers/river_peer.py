@@ -13,8 +13,8 @@ import numpy as np
 from exchange import Job, main, surprise
 from river import drift
 
-DELTAS = np.geomspace(0.02, 1e-9, 20)
-THRESHOLDS = np.geomspace(20.0, 2_000.0, 25)
+DELTAS = np.geomspace(0.02, 1e-6, 30)
+THRESHOLDS = np.geomspace(40.0, 600.0, 40)
 
 
 def streams(job: Job) -> Mapping[str, Any]:
