@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longshore.monitor.frames import Column
+from longshore.monitor.frames import Column, usable
 from longshore.profile import Floats, Ints, StreamProfile
 from longshore.schema import Kind
 
@@ -140,6 +140,8 @@ def profile_stream(column: Column, coded: Coded) -> StreamProfile:
     present = column.values[coded.codes < len(coded.levels)]
     numeric = column.kind is Kind.NUMERIC
     mean, std = (float(present.mean()), float(present.std())) if numeric and len(present) else (0.0, 0.0)
+    if len(coded.levels) < 2:
+        std = 0.0  # and not what rounding left
     scale = _scale(mean, std)
     size = len(chosen.coarse)
     return StreamProfile(
@@ -171,9 +173,9 @@ def _scale(mean: float, std: float) -> float:
 
 
 def bin_numbers(stream: StreamProfile, values: Floats) -> Ints:
-    """The fine bin of every value, int64[n]; NaN and infinities are *missing*."""
+    """The fine bin of every value, int64[n]; NaN, infinities and what is beyond `frames.LARGEST` are *missing*."""
     bins = np.searchsorted(stream.edges, values, side="left")
-    bins[~np.isfinite(values)] = len(stream.edges) + 1
+    bins[~usable(values)] = len(stream.edges) + 1
     return np.asarray(bins, dtype=np.int64)
 
 

@@ -80,9 +80,10 @@ def calibrate(columns: Sequence[Coded], rows: int, *, seed: int = 0) -> Calibrat
     """Simulate the nulls of a reference of `rows` rows; the same columns give the same calibration."""
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(rows)[:ROWS])
-    codes = np.stack([column.codes[chosen] for column in columns], axis=1)
+    columns = [_of_rows(column, chosen) for column in columns]
+    codes = np.stack([column.codes for column in columns], axis=1)
     steps = [step for step in STEPS if step <= max(rows / LIMITED, min(STEPS))]
-    keys = [(step, scale) for step in steps for scale in scales_for(step, rows)]
+    keys = [(step, scale) for step in steps for scale in SCALES]
     looked_up = codes.shape[1] * sum(step * STEPS[step] for step in steps)
     repeats = int(np.clip(CELLS / looked_up, LEAST_REPEATS, REPEATS))
     samples = [_sample(columns, codes, rows, keys, random) for _ in range(repeats)]
@@ -102,6 +103,15 @@ def calibrate(columns: Sequence[Coded], rows: int, *, seed: int = 0) -> Calibrat
         usual=usual_quantiles(np.stack([one.usual for one in samples])),
         usual_sizes=np.array(USUAL_SIZES, dtype=np.float64),
     )
+
+
+def _of_rows(column: Coded, rows: Ints) -> Coded:
+    """The column's values in some rows, on levels of their own: the simulation's time must not grow with the rest."""
+    of_rows = column.codes[rows]
+    levels = np.unique(of_rows[of_rows < len(column.levels)])
+    codes = np.searchsorted(levels, of_rows)
+    codes[of_rows == len(column.levels)] = len(levels)
+    return Coded(column.kind, codes, column.levels[levels])
 
 
 def scales_for(step: float, rows: int) -> list[int]:
@@ -173,17 +183,17 @@ def _nulls(keys: list[Key], samples: list[Sample], numeric: Bools) -> dict[str, 
 def _family(smallest: Floats) -> Floats:
     """The smallest single p-value's quantiles at `LEVELS`, strictly descending."""
     quantiles = np.clip(np.quantile(smallest, LEVELS), 1e-12, 1 - 1e-12)
+    quantiles = np.minimum(quantiles, LEVELS)  # the smallest p-value of any number of tests is below a single one's
     quantiles[0] = 1.0
     return np.asarray(np.minimum.accumulate(quantiles) * (1 - 1e-9 * np.arange(len(LEVELS))))
 
 
 def _limits(keys: list[Key], samples: list[Sample], nulls: dict[str, Any], numeric: Bools) -> Floats:
-    """The limits on the smallest adjusted p-value of a step's windows, float64[rules, steps, runs]."""
+    """The limits on the smallest adjusted p-value of a step's windows, float64[rules, scales, steps, runs]."""
     by_step = []
     for step in dict.fromkeys(step for step, _ in keys):
-        scales = [scale for at, scale in keys if at == step]
-        smallest = np.full((len(scales), len(samples), STEPS[step]), np.inf)
-        for k, scale in enumerate(scales):
+        smallest = np.full((len(SCALES), len(samples), STEPS[step]), np.inf)
+        for k, scale in enumerate(SCALES):
             null = _null_of(nulls, step * scale)
             for i, one in enumerate(samples):
                 single = np.minimum(
@@ -191,8 +201,9 @@ def _limits(keys: list[Key], samples: list[Sample], nulls: dict[str, Any], numer
                     np.where(numeric, null.rank_p(one.ranks[step, scale].astype(np.float64)), 1.0),
                 )
                 smallest[k, i, scale - 1 :] = null.adjusted(single.min(axis=1))
-        by_step.append([limits(smallest, scales, needed, among) for needed, among in RULES])
-    return np.swapaxes(np.array(by_step), 0, 1)
+        sets = range(1, len(SCALES) + 1)
+        by_step.append([[limits(smallest[:k], SCALES[:k], *rule) for k in sets] for rule in RULES])
+    return np.moveaxis(np.array(by_step), 0, 2)
 
 
 def _null_of(nulls: dict[str, Any], size: int) -> Null:

@@ -16,6 +16,7 @@ import numpy as np
 from longshore.errors import ConfigurationError
 from longshore.monitor.binning import SUM_CHUNK, fixed_point
 from longshore.monitor.derived import ratio
+from longshore.monitor.frames import usable
 from longshore.monitor.lookup import Lookup, Table
 from longshore.monitor.models import PREDICTION, Watched
 from longshore.monitor.scored import ScoredColumns
@@ -113,7 +114,7 @@ class StreamCounter:
                 values[self._ratios] = ratio(values[self._ratios], columns.take(self._over, axis=0))
             bins = self._lookup.bins(values)
             whole = fixed_point(values * self._scales, 1.0)
-        finite = np.isfinite(values)
+        finite = usable(values)
         if not finite.all():
             bins = np.where(finite, bins, self._missing)
         # Whole numbers, and so few that a float64 holds their sums exactly.

@@ -25,7 +25,7 @@ from longshore.monitor.messages import (
     pack_counts,
     unpack_counts,
 )
-from longshore.monitor.models import Profiles
+from longshore.monitor.models import Profiles, Watched
 from longshore.monitor.report import Report, report_counts, with_evidence
 from longshore.monitor.sequence import Alarm, Evidence, Sequence
 from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR
@@ -38,7 +38,7 @@ from longshore.records import DriftEvent, ModelEventKind, RetrainRequest, Window
 NOTHING = Window(0, 0, 0)
 
 CALM = 0.05
-"""A window is calm if it alone has a p-value above this, whatever the ones before it show: the lower threshold out."""
+"""A window is calm if no scale alarms and it alone has a p-value above this: the lower threshold out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class Decider:
             first_pane=filled.first_pane,
             window=window,
             alarm=report.alert,
-            calm=not report.alert if thresholds.general else evidence.by_scale[1] > CALM,
+            calm=not report.alert and all(p > CALM for p in self._alone(report, evidence, watched)),
             streams=[stream.moved() for stream in report.streams],
         )
         told = self._episodes.on_verdict(judged)
@@ -201,6 +201,13 @@ class Decider:
         outputs.events.append(self._verdict_event(filled.era, judged, evidence, report))
         for one in told:
             self._tell(one, outputs, report=report)
+
+    @staticmethod
+    def _alone(report: Report, evidence: Evidence, watched: Watched) -> list[float]:
+        """The window's own p-values, of the streams that the calibrated tests decide on."""
+        fixed = {stream.name for stream in report.streams if stream.fixed}
+        streams = zip(watched.profile.streams, evidence.alone.tolist(), strict=True)
+        return [p for stream, p in streams if stream.name not in fixed]
 
     def _evidence(self, filled: Filled) -> Evidence:
         """Judge the window with the ones before it in this era."""

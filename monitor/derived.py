@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from longshore.errors import DataError
-from longshore.monitor.frames import Column
+from longshore.monitor.frames import Column, usable
 from longshore.monitor.models import PREDICTION
 from longshore.profile import Floats
 from longshore.schema import Kind
@@ -29,7 +29,7 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         values = np.asarray(numerator / denominator, dtype=np.float64)
     # A zero denominator gives an infinity or NaN by itself; a finite number over infinity does not.
-    values[~(np.isfinite(values) & np.isfinite(denominator))] = np.nan
+    values[~(usable(values) & usable(numerator) & usable(denominator))] = np.nan
     return values
 
 
@@ -42,6 +42,8 @@ def with_ratios(columns: Sequence[Column], derived: Ratios) -> list[Column]:
     """
     held = {column.name: column for column in columns}
     for name, parts in derived.items():
+        if len(parts) != 2:
+            raise DataError(f"derived {name!r} has {len(parts)} parts", mend="give a numerator and a denominator")
         if name in held:
             raise DataError(f"derived {name!r} is also a column", mend="give the ratio another name")
         for part in parts:

@@ -163,7 +163,7 @@ class Episodes:
             return []
         if len(state.recent) == self._rules.among and all(judged.calm for judged in state.recent):
             told = self._resolve(episode, f"{self._rules.among} calm windows in a row")
-            state.phase = Phase.OK
+            state.phase, state.recent = Phase.OK, []
             return told
         episode.back_off = max(0, episode.back_off - 1)
         return self._ask()

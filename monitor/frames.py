@@ -21,6 +21,15 @@ NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal"})
 """What pandas infers for an object column that holds only numbers (and nulls)."""
 
 
+LARGEST = 1e150
+"""Numbers beyond this, either way, are missing, as infinities are: their squares and sums would be."""
+
+
+def usable(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which values count as numbers, bool[n]: neither NaN nor infinite nor beyond `LARGEST`."""
+    return np.asarray(np.abs(values) <= LARGEST)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """One stream's values, n of them.
@@ -28,7 +37,7 @@ class Column:
     Attributes:
         name: the column's name, as a string.
         kind: numeric or nominal.
-        values: numeric: float64[n] with NaN for missing (infinities too: no distance can be computed with them);
+        values: numeric: float64[n] with NaN for missing (infinities too, and what is beyond `LARGEST`);
             nominal: object[n] of strings with None for missing.
 
     """
@@ -111,19 +120,19 @@ def _values(series: pd.Series[Any], kind: Kind, name: str) -> npt.NDArray[Any]:
 def _numbers(series: pd.Series[Any], name: str) -> npt.NDArray[np.float64]:
     if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
         missing = series.isna().to_numpy()
-        values = series.astype("int64").to_numpy().astype(np.float64)
+        values = np.array(series.dt.as_unit("ns").astype("int64").to_numpy(), dtype=np.float64)
         values[missing] = np.nan
         return values
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     try:
         values = np.array(pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise DataError(
             f"column {name!r} is numeric in the reference, but not all its values are numbers ({error})",
             mend="correct them, or declare the column categorical",
         ) from error
-    values[~np.isfinite(values)] = np.nan
+    values[~usable(values)] = np.nan
     return values
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from longshore.errors import DataError
+from longshore.errors import ConfigurationError, DataError
 from longshore.monitor.binning import bin_column, encode, fixed_sums, profile_stream
 from longshore.monitor.calibration import calibrate
 from longshore.monitor.derived import Ratios, with_ratios
@@ -83,9 +83,14 @@ class Reference:
         over the limit.
 
         Raises:
-            ConfigurationError: a persistence that was not simulated.
+            ConfigurationError: a persistence that was not simulated, a step or a run length that cannot be.
 
         """
+        if not isinstance(step, int) or step < 1:
+            raise ConfigurationError(f"step is {step}", mend="give a whole number of rows, at least 1")
+        if not run_length > 0 or len(persistence) != 2:
+            what = f"run_length is {run_length}, persistence {persistence}"
+            raise ConfigurationError(what, mend="give a positive number of rows, and two numbers as (2, 3)")
         return Watch(self, Alarm(*persistence, run_length), step)
 
     def test_cells(self, frame: pd.DataFrame) -> Ints:

@@ -15,7 +15,7 @@ from longshore.profile import Calibration, Floats
 RUNS = np.geomspace(4, 4e6, 25)
 """Mean run lengths, in steps, for which limits are kept."""
 
-CANDIDATES = np.geomspace(1.0, 1e-5, 61)
+CANDIDATES = np.geomspace(1.0, 1e-5, 41)
 """Limits tried on the simulated streams."""
 
 RELIABLE = 40
@@ -72,8 +72,8 @@ def _alerts(smallest: Floats, scales: Sequence[int], needed: int, among: int) ->
     return alerts, float(streams * (steps - begin))
 
 
-def limit_for(calibration: Calibration, rule: tuple[int, int], step: float, run_length: float) -> float:
-    """The limit for steps of `step` records and a mean of `run_length` records between alerts.
+def limit_for(calibration: Calibration, rule: tuple[int, int], scales: int, step: float, run_length: float) -> float:
+    """The limit for steps of `step` records, judged at `scales` scales, and a mean run of `run_length` records.
 
     Raises:
         KeyError: the rule was not simulated.
@@ -82,16 +82,16 @@ def limit_for(calibration: Calibration, rule: tuple[int, int], step: float, run_
     rules = [(int(needed), int(among)) for needed, among in calibration.rules]
     if rule not in rules:
         raise KeyError(rule)
-    table = np.log(calibration.limits[rules.index(rule)])
+    table = np.log(calibration.limits[rules.index(rule), scales - 1])
     run = np.log(max(run_length / step, 1.0))
     by_step = [np.interp(run, np.log(calibration.runs), row) for row in table]
     return float(np.exp(np.interp(np.log(step), np.log(calibration.steps), by_step)))
 
 
-def run_length_of(calibration: Calibration, rule: tuple[int, int], step: float, limit: float) -> float:
+def run_length_of(calibration: Calibration, rule: tuple[int, int], scales: int, step: float, limit: float) -> float:
     """The mean number of records between alerts that a limit gives: the inverse of `limit_for`."""
     rules = [(int(needed), int(among)) for needed, among in calibration.rules]
-    table = np.log(calibration.limits[rules.index(rule)])
+    table = np.log(calibration.limits[rules.index(rule), scales - 1])
     grid = np.log(calibration.steps)
     at = np.array([np.interp(np.log(step), grid, column) for column in table.T])
     return float(step * np.exp(np.interp(-np.log(limit), -at, np.log(calibration.runs))))

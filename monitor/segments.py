@@ -73,6 +73,8 @@ def reference_segments(
     values = {column.name: column.values for column in columns}
     chosen = []
     if place is not None:
+        if isinstance(place, str) or len(set(place)) != 2 or len(place) != 2:
+            raise DataError(f"place is {place!r}", mend="name two columns, east and north")
         for name in place:
             if not any(column.name == name and column.kind is Kind.NUMERIC for column in columns):
                 raise DataError(f"place names {name!r}, which is not a numeric column", mend="name two numeric columns")

@@ -44,6 +44,7 @@ class Evidence:
 
     Attributes:
         p_values: float64[streams], adjusted for the family, the smallest over the scales.
+        alone: float64[streams], the adjusted ones of the step by itself.
         own: float64[streams], each stream's own p-value, the smallest over the scales.
         alerts: bool[streams], which are over the limit, and their effect above the floor.
         by_scale: the smallest adjusted p-value by scale (in steps).
@@ -53,6 +54,7 @@ class Evidence:
     """
 
     p_values: Floats
+    alone: Floats
     own: Floats
     alerts: npt.NDArray[np.bool_]
     by_scale: dict[int, float]
@@ -83,7 +85,7 @@ class Sequence:
         self._rows = int(reference[: layout.sizes[0]].sum())
         self.steps: deque[Ints] = deque(steps, maxlen=int(calibration.scales.max()))
         try:
-            limit_for(calibration, (alarm.needed, alarm.among), 100, alarm.run_length)
+            limit_for(calibration, (alarm.needed, alarm.among), 1, 100, alarm.run_length)
         except KeyError as error:
             known = ", ".join(f"[{needed}, {among}]" for needed, among in calibration.rules.tolist())
             raise ConfigurationError(
@@ -98,22 +100,25 @@ class Sequence:
         rows = np.cumsum([int(step[: layout.sizes[0]].sum()) for step in reversed(self.steps)])
         mean = float(rows[-1] / len(rows))
         rule = (self._alarm.needed, self._alarm.among)
-        limit = self._alarm.alpha or limit_for(self._calibration, rule, mean, self._alarm.run_length)
+        scales = self._scales(mean)
+        limit = self._alarm.alpha or limit_for(self._calibration, rule, len(scales), mean, self._alarm.run_length)
         streams = len(layout.sizes)
         p_values, own, alerts = np.ones(streams), np.ones(streams), np.zeros(streams, dtype=np.bool_)
+        alone = p_values
         by_scale: dict[int, float] = {}
         window, taken = np.zeros_like(counts), 0
-        for scale in self._scales(mean, len(rows)):
+        for scale in (scale for scale in scales if scale <= len(rows)):
             for back in range(taken, scale):
                 window = window + self.steps[-1 - back]
             taken = scale
             judged = judge(layout, self._calibration, self._reference, window, limit)
             p_values, own = np.minimum(p_values, judged.p_values), np.minimum(own, judged.single)
             alerts |= judged.alerts
+            alone = judged.p_values if scale == 1 else alone
             by_scale[scale] = judged.p_value
-        stated = run_length_of(self._calibration, rule, mean, limit)
-        return Evidence(p_values, own, alerts, by_scale, limit, stated)
+        stated = run_length_of(self._calibration, rule, len(scales), mean, limit)
+        return Evidence(p_values, alone, own, alerts, by_scale, limit, stated)
 
-    def _scales(self, step: float, steps: int) -> list[int]:
+    def _scales(self, step: float) -> list[int]:
         wanted = {int(scale) for scale in self._calibration.scales}
-        return [scale for scale in scales_for(step, self._rows) if scale in wanted and scale <= steps]
+        return [scale for scale in scales_for(step, self._rows) if scale in wanted]

@@ -13,8 +13,9 @@ import structlog
 
 from longshore import telemetry
 from longshore.config import Settings
-from longshore.errors import AbortedError
+from longshore.errors import AbortedError, ConfigurationError
 from longshore.kafka.reader import read_all
+from longshore.monitor.calibration import RULES
 from longshore.monitor.decide import Decider, DeciderSettings, Outputs
 from longshore.monitor.episodes import Phase, Rules
 from longshore.monitor.models import Profiles
@@ -35,6 +36,11 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
     """The decider's part of the settings, in its own units."""
     monitor = settings.monitor
     needed, among = monitor.persistence
+    if (needed, among) not in RULES:
+        raise ConfigurationError(
+            f"monitor.persistence is [{needed}, {among}], for which no error rate is simulated",
+            mend="use one of " + ", ".join(f"[{k}, {m}]" for k, m in RULES),
+        )
     return DeciderSettings(
         stream_set=schema.name,
         model=settings.model,

@@ -36,7 +36,9 @@ def share_statistics(layout: Layout, reference: Ints, current: Ints) -> Floats:
     p, q = layout.coarse(reference).astype(np.float64), layout.coarse(current).astype(np.float64)
     cells = layout.per_stream_coarse(_x_log_x(q) - _x_log_x(p + q)) + layout.per_stream_coarse(_x_log_x(p))
     m, n = _rows(layout, reference), _rows(layout, current)
-    return np.maximum(0.0, 2.0 * (cells - _x_log_x(m) - _x_log_x(n) + _x_log_x(m + n)))
+    total = _x_log_x(m + n)
+    statistic = 2.0 * (cells - _x_log_x(m) - _x_log_x(n) + total)
+    return np.where(statistic > 1e-12 * total, statistic, 0.0)  # below that it is what rounding left
 
 
 def _x_log_x(counts: Floats) -> Floats:
@@ -105,15 +107,17 @@ class Null:
         """The chance that the smallest p-value of the whole family is ≤ p: what one compares with alpha.
 
         Within the simulated range as it was observed. Further out the family grows from the number of independent
-        tests that it acted like there to all of them, reached a hundred times further, where dependent tests act as
-        independent ones.
+        tests that it acted like there to all of them, reached a hundred times further or more, where dependent tests
+        act as independent ones.
         """
         p = np.clip(p, SMALLEST, 1.0)
         smallest, level = float(self.family[-1]), float(self.levels[-1])
         within = np.exp(np.interp(np.log(p), np.log(self.family[::-1]), np.log(self.levels[::-1])))
         observed = min(float(self.tests), np.log1p(-level) / np.log1p(-smallest))
-        position = np.clip(np.log(p / smallest) / np.log(0.01), 0.0, 1.0)
-        beyond = -np.expm1((observed + (self.tests - observed) * position) * np.log1p(-np.minimum(p, smallest)))
+        reach = max(100.0, (self.tests / observed) ** 2)  # far enough that p never falls while the family grows
+        position = np.clip(-np.log(p / smallest) / np.log(reach), 0.0, 1.0)
+        size = observed * (self.tests / observed) ** position
+        beyond = -np.expm1(size * np.log1p(-np.minimum(p, smallest)))
         return np.asarray(np.where(p >= smallest, within, beyond))
 
 

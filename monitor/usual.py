@@ -79,4 +79,7 @@ def usual_for(calibration: Calibration, rows: int) -> Floats:
     scaled = calibration.usual / noise(sizes)[:, None, None, None] ** power
     at = np.log(max(rows, 1))
     found = np.array([np.interp(at, np.log(sizes), column) for column in scaled.reshape(len(sizes), -1).T])
-    return np.asarray(found.reshape(scaled.shape[1:]) * noise(max(rows, 1)) ** power)
+    usual = found.reshape(scaled.shape[1:]) * noise(max(rows, 1)) ** power
+    for metric in (name for name in ("js", "ks") if name in calibration.metrics):
+        usual[:, METRICS.index(metric)] = np.minimum(usual[:, METRICS.index(metric)], 1.0)
+    return np.asarray(usual)

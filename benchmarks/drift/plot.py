@@ -43,8 +43,9 @@ def colour(name: str) -> str:
 
 def false_alarms(axis: Any, result: dict[str, Any]) -> None:
     rows = [row for row in result["rows"] if row["source"] in {"housing", "generator"}]
-    for rule in dict.fromkeys(row["rule"] for row in rows):
-        part = sorted((row for row in rows if row["rule"] == rule), key=lambda row: row["n"])
+    for rule, source in dict.fromkeys((row["rule"], row["source"]) for row in rows):
+        chosen = (row for row in rows if (row["rule"], row["source"]) == (rule, source))
+        part = sorted(chosen, key=lambda row: row["n"])
         middle = [row["value"] for row in part]
         lengths = [[m - row["low"] for m, row in zip(middle, part, strict=True)]]
         lengths += [[row["high"] - m for m, row in zip(middle, part, strict=True)]]
@@ -56,7 +57,7 @@ def false_alarms(axis: Any, result: dict[str, Any]) -> None:
             marker="o" if ours else ".",
             linewidth=2 if ours else 0.8,
             color=OURS if ours else None,
-            label=rule,
+            label=rule if source == "housing" else f"{rule}, {source}",
             capsize=2,
         )
     axis.axhline(result["alpha"], color=GOAL, linestyle=":")
@@ -65,7 +66,7 @@ def false_alarms(axis: Any, result: dict[str, Any]) -> None:
     axis.set_ylim(0, 1.05)
     axis.set_xlabel("records in a window", fontsize=8)
     axis.set_ylabel("share of undrifted windows that alarm", fontsize=8)
-    axis.legend(fontsize=6, ncols=2)
+    axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def run_length(axis: Any, result: dict[str, Any]) -> None:

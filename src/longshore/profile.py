@@ -7,6 +7,7 @@ Plain data with versioned bytes. How bins are chosen, how the calibration is sim
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
 import msgspec
@@ -75,7 +76,7 @@ class Calibration:
         steps: float64[s], the simulated sizes of a step in records, ascending.
         rules: int64[r, 2], as "so many of so many steps must be over the limit before an alert".
         runs: float64[t], mean run lengths between alerts, in steps, ascending.
-        limits: float64[r, s, t], the adjusted p-value, smallest over the scales, that gives each run length.
+        limits: float64[r, k, s, t], the adjusted p-value, smallest over the first k scales, that gives each run length.
         repeats: simulated reference samples.
         rows: rows the simulation drew from.
         metrics: names of the distances of `usual`.
@@ -192,8 +193,8 @@ def _from_format_1(value: dict[str, Any]) -> dict[str, Any]:
     levels = np.array([1.0, 0.5, 0.1, 0.01])
     family = [(-np.expm1(np.log1p(-np.minimum(levels, 1 - 1e-9)) / size)).tolist() for size in old["family"]]
     runs = np.geomspace(4, 4e6, 25)
-    rules = [[1, 1], [2, 3]]
-    limits = [[(needed * runs) ** (-1.0 / needed)] for needed, _ in rules]
+    rules = [[1, 1], [2, 2], [2, 3], [2, 4], [3, 4], [3, 5]]
+    limits = [[[(comb(among - 1, needed - 1) * runs) ** (-1.0 / needed)]] for needed, among in rules]
     calibration = old | {
         "levels": levels,
         "family": family,
@@ -254,4 +255,7 @@ def _calibration(value: dict[str, Any]) -> Calibration:
     }
     given |= {name: int(value[name]) for name in ("tests", "repeats", "rows")}
     given |= {name: np.array(value[name], dtype=np.int64) for name in ("scales", "rules")}
+    sizes, metrics, levels = len(value["usual_sizes"]), len(value["metrics"]), len(value["usual_levels"])
+    streams = len(value["shares_df"][0])
+    given["usual"] = given["usual"].reshape(sizes, streams, metrics, levels)
     return Calibration(**given, metrics=tuple(value["metrics"]))

@@ -178,7 +178,7 @@ def test_other_models_events_are_not_ours():
 
 
 def test_a_drift_that_goes_is_resolved():
-    calm = rows(2_500, 21)
+    calm = rows(11_000, 21)  # the longest scale looks back at 16 windows
     parts = [(rows(1_500, 20, factor=1.4), 0), (calm, 1_500 * STEP_MS)]
     one, tally, pane_counter = decider(min_fresh_labels=10_000), Tally(), counter()
     events = one.apply(0, model_event("promoted")).events

@@ -16,6 +16,7 @@ from tests.drift_stream import PANE_MS, PROFILES, STEP_MS, counter, predictions,
 from longshore.errors import FormatError
 from longshore.monitor.binning import SUM_LIMIT
 from longshore.monitor.counts import CHUNK, MOST_PANES
+from longshore.monitor.frames import LARGEST
 from longshore.monitor.lookup import LEAST_EDGES, Lookup, Table
 from longshore.monitor.messages import Counted, decode, encode, unpack
 from longshore.monitor.panes import FUTURE_MS, Tally
@@ -163,7 +164,8 @@ def plain_counts(values):
                 bins.append(len(known) + 1 if found is None else known.index(found) if found in known else len(known))
                 weights.append(0)
             else:
-                bins.append(len(stream.edges) + 1 if found is None else bisect_left(stream.edges.tolist(), found))
+                unusable = found is None or abs(found) > LARGEST
+                bins.append(len(stream.edges) + 1 if unusable else bisect_left(stream.edges.tolist(), found))
                 weights.append(0 if found is None else round(min(max(found * stream.scale, -SUM_LIMIT), SUM_LIMIT)))
         counts, sums = panes.setdefault(
             value["event_time"] // PANE_MS, ([0] * watched.layout.total, [0] * watched.layout.total)

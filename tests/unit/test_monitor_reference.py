@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from longshore.errors import DataError
+from longshore.errors import ConfigurationError, DataError
 from longshore.monitor import Reference
+from longshore.monitor.significance import null_for
 from longshore.profile import Profile
 
 
@@ -195,3 +196,39 @@ def test_a_shift_in_one_segment_is_found_there():
 def test_a_place_must_be_two_numbers(reference):
     with pytest.raises(DataError, match="place names 'place'"):
         Reference.fit(people(100, 0), place=("income", "place"))
+
+
+@pytest.mark.parametrize("rows", [1, 11, 55, 68, 95])
+def test_one_category_never_alerts_on_itself(rows):
+    reference = Reference.fit(pd.DataFrame({"only": ["x"] * 97}))
+    report = reference.compare(pd.DataFrame({"only": ["x"] * rows}))
+    assert not report.alert
+    assert report.p_value == 1
+
+
+def test_numbers_near_the_largest_are_missing_and_the_profile_is_readable():
+    reference = Reference.fit(pd.DataFrame({"x": np.r_[np.arange(200.0), 1.797e308, -1.797e308]}))
+    assert Profile.from_bytes(reference.profile.to_bytes()).streams[0].counts[-1] == 2
+    assert np.isfinite(reference.compare(pd.DataFrame({"x": [1.0, 1.7e308]})).streams[0].wasserstein)
+
+
+def test_dates_are_compared_whatever_their_resolution():
+    days = pd.date_range("2020", periods=500, freq="h")
+    report = Reference.fit(pd.DataFrame({"when": days})).compare(pd.DataFrame({"when": days.astype("datetime64[us]")}))
+    assert not report.alert
+
+
+def test_the_adjusted_p_value_never_falls_as_the_single_one_rises():
+    random = np.random.default_rng(0)
+    same = random.normal(size=(200, 1)) + 0.1 * random.normal(size=(200, 30))
+    calibration = Reference.fit(pd.DataFrame(same)).profile.calibration
+    for rows in (25, 100, 700):
+        adjusted = null_for(calibration, rows).adjusted(np.geomspace(1.0, 1e-14, 500))
+        assert np.all(np.diff(adjusted) <= 0)
+        assert adjusted.max() <= 1
+
+
+@pytest.mark.parametrize("given", [{"step": 0}, {"step": 2.5}, {"run_length": -5}, {"persistence": (3,)}])
+def test_a_watch_that_cannot_be_is_named(reference, given):
+    with pytest.raises(ConfigurationError, match=r"step is|run_length is"):
+        reference.watch(**given)

@@ -49,12 +49,12 @@ def people(rows, seed):
 @pytest.mark.parametrize("step", [25, 70, 400])
 def test_a_limit_gives_its_run_length_back(reference, run_length, step):
     calibration = reference.profile.calibration
-    limit = limit_for(calibration, (2, 3), step, run_length)
-    assert run_length_of(calibration, (2, 3), step, limit) == pytest.approx(run_length, rel=0.02)
+    limit = limit_for(calibration, (2, 3), 3, step, run_length)
+    assert run_length_of(calibration, (2, 3), 3, step, limit) == pytest.approx(run_length, rel=0.02)
 
 
 def test_longer_runs_have_stricter_limits(reference):
-    found = [limit_for(reference.profile.calibration, (1, 1), 100, run) for run in (1e3, 1e4, 1e5, 1e6, 1e8)]
+    found = [limit_for(reference.profile.calibration, (1, 1), 3, 100, run) for run in (1e3, 1e4, 1e5, 1e6, 1e8)]
     assert found == sorted(found, reverse=True)
     assert 0 < found[-1] < found[0] < 1
 

@@ -15,6 +15,7 @@ from longshore.cli.drift_files import FILE, check_place, read_frame, split_names
 from longshore.cli.drift_table import cells, table_of, terminal
 from longshore.cli.trace_text import clean
 from longshore.errors import ConfigurationError
+from longshore.monitor.calibration import scales_for
 from longshore.monitor.pages.usual_lines import Usual
 from longshore.monitor.pages.wording import METRICS, count_text, p_text, value_text
 from longshore.monitor.reference import Reference
@@ -106,15 +107,16 @@ def _limits(
 ) -> list[dict[str, Any]]:
     """By simulated step, the limit of each run length; None where it is shorter than the shortest simulated run."""
     shortest = float(calibration.runs[0])
+    judged = [(step, len(scales_for(float(step), calibration.rows))) for step in calibration.steps]
     return [
         {
             "window_records": int(step),
             "limits": {
-                f"{run:.0f}": limit_for(calibration, rule, float(step), run) if run / step >= shortest else None
+                f"{run:.0f}": limit_for(calibration, rule, scales, float(step), run) if run / step >= shortest else None
                 for run in run_lengths
             },
         }
-        for step in calibration.steps
+        for step, scales in judged
     ]
 
 
