@@ -114,9 +114,10 @@ class StreamCounter:
                 values[self._ratios] = ratio(values[self._ratios], columns.take(self._over, axis=0))
             bins = self._lookup.bins(values)
             whole = fixed_point(values * self._scales, 1.0)
-        finite = usable(values)
-        if not finite.all():
-            bins = np.where(finite, bins, self._missing)
+        present = usable(values)
+        if not present.all():
+            bins = np.where(present, bins, self._missing)
+            whole[~present] = 0.0  # as in the library, where what is too large to use is NaN before it is summed
         # Whole numbers, and so few that a float64 holds their sums exactly.
         return self._by_pane(bins, each, panes), self._by_pane(bins, each, panes, whole.ravel()).astype(np.int64)
 

@@ -21,7 +21,7 @@ Ratios = Mapping[str, tuple[str, str]]
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """numerator/denominator, float64[n]; NaN (missing) where either is not finite, the denominator 0, or it overflows.
+    """numerator/denominator, float64[n]; NaN (missing) where one of the three is not `usable`, as over 0.
 
     >>> ratio(np.array([6.0, 1.0, np.nan]), np.array([3.0, 0.0, 2.0])).tolist()
     [2.0, nan, nan]

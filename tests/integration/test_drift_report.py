@@ -156,8 +156,8 @@ def test_the_live_table_on_a_terminal_ends_with_an_interrupt(app: App, written: 
                 drawn += os.read(terminal, 65_536)
         process.send_signal(signal.SIGINT)
         with suppress(OSError):  # the other end is closed
-            while select.select([terminal], [], [], 10)[0] and (more := os.read(terminal, 65_536)):
-                drawn += more
+            while time.monotonic() < deadline + 20 and select.select([terminal], [], [], 10)[0]:
+                drawn += os.read(terminal, 65_536)
         assert process.wait(20) == 0, drawn.decode()
     finally:
         process.kill()

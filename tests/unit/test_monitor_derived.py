@@ -135,3 +135,13 @@ def test_a_reference_of_missing_ratios_works():
     nothing = pd.DataFrame({"a": [1.0, 2.0, np.nan], "b": [0.0, np.nan, 1.0]})
     report = Reference.fit(nothing, derived={"c": ("a", "b")}).compare(nothing)
     assert not report.alert
+
+
+def test_what_is_too_large_to_use_is_missing_on_both_paths():
+    wild = frame().assign(cargo=lambda f: f["cargo"].where(f.index % 40 != 1, 1e200))
+    data = build_profile(wild, ["flag"], [RATIO])
+    streams = Profile.from_bytes(data).streams
+    pane = counted(WITH_RATIO, data, predictions(wild))
+    assert streams[0].counts[-1] == 10
+    assert pane.counts.tolist() == np.concatenate([stream.counts for stream in streams]).tolist()
+    assert pane.sums.tolist() == np.concatenate([stream.sums for stream in streams]).tolist()

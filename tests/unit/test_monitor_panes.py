@@ -166,7 +166,7 @@ def plain_counts(values):
             else:
                 unusable = found is None or abs(found) > LARGEST
                 bins.append(len(stream.edges) + 1 if unusable else bisect_left(stream.edges.tolist(), found))
-                weights.append(0 if found is None else round(min(max(found * stream.scale, -SUM_LIMIT), SUM_LIMIT)))
+                weights.append(0 if unusable else round(min(max(found * stream.scale, -SUM_LIMIT), SUM_LIMIT)))
         counts, sums = panes.setdefault(
             value["event_time"] // PANE_MS, ([0] * watched.layout.total, [0] * watched.layout.total)
         )
