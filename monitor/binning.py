@@ -22,6 +22,9 @@ from longshore.schema import Kind
 FINE = 260
 """Fine reference quantiles of a numeric stream: 13 in each twentieth, so that coarser bins are sums of fine ones."""
 
+KS_PARTS = 256
+"""KS from counts differs from the samples' by at most one part in so many."""
+
 RANKS = 20
 """Quantiles of the rank test: finer ones see nothing more, and cost the simulation thirteen times as much."""
 
@@ -107,12 +110,20 @@ def _cut_numeric(level_counts: Ints) -> Cut:
     coarse = _edges(level_counts, cumulative, DECILES)
     ranks = np.union1d(coarse, _edges(level_counts, cumulative, RANKS))
     fine = np.concatenate([ranks, _edges(level_counts, cumulative, FINE), 2 * tails, [2 * held[0] - 1, 2 * held[-1]]])
+    fine = np.concatenate([fine, _below_full(cumulative, np.unique(fine))])
     edges = np.unique(fine)
     bins = np.searchsorted(edges, 2 * np.arange(levels), side="left")
     nested = [
         np.r_[np.searchsorted(outer, edges, side="left"), len(outer), len(outer) + 1] for outer in (coarse, ranks)
     ]
     return Cut(edges, np.r_[bins, len(edges) + 1], *nested)
+
+
+def _below_full(cumulative: Ints, edges: Ints) -> Ints:
+    """An edge below the top level of every bin that holds more than one of `KS_PARTS`: so near is KS from counts."""
+    above = cumulative[np.clip(edges // 2, 0, None)] * (edges >= 0)
+    full = np.diff(above, prepend=0) * KS_PARTS > cumulative[-1]
+    return np.asarray(2 * (edges[full & (edges % 2 == 0)] // 2) - 1)
 
 
 def _edges(level_counts: Ints, cumulative: Ints, parts: int) -> Ints:

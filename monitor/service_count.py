@@ -119,7 +119,7 @@ class Counting:
         for (topic, partition), members in groups.items():
             values = [message.value() for message in members]
             if topic == self._topics.predictions:
-                self._counter.count(self._tallies[partition], values, [message.offset() for message in members])
+                self._counter.count(self._tallies[partition], values, (members[0].offset(), members[-1].offset()))
                 self._idle.hear(partition, time.monotonic())
             elif topic == self._topics.labels:
                 self._others.append(self._counter.count_labels(partition, values))

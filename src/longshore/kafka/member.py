@@ -156,12 +156,12 @@ class GroupMember:
         ends: dict[tuple[str, int], int] = {}
         if [error for event in events if (error := event.error()) is not None]:
             events = [event for event in events if self._is_record(event, ends)]
-        places = [(event.topic(), event.partition()) for event in events]
-        last = dict(zip(places, [event.offset() for event in events], strict=True))
+        lasts = {(event.topic(), event.partition()): event for event in events}
+        last = {place: event.offset() for place, event in lasts.items()}
         self._before = dict(self._positions)
         ours = self._assigned - self._waiting
         if not last.keys() <= ours:
-            events = [event for event, place in zip(events, places, strict=True) if place in ours]
+            events = [event for event in events if (event.topic(), event.partition()) in ours]
         for place in (last.keys() | ends.keys()) & ours:
             read, end = last.get(place, -1), ends.get(place, -1)
             self._at_end[place] = end > read
