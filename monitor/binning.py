@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from longshore.monitor.frames import Column, usable
 from longshore.profile import Floats, Ints, StreamProfile
@@ -81,7 +82,10 @@ def encode(column: Column) -> Coded:
     """The column's values as dense codes."""
     missing = column.missing()
     present = column.values[~missing]
-    levels, inverse = np.unique(present.astype(str) if column.kind is Kind.NOMINAL else present, return_inverse=True)
+    if column.kind is Kind.NOMINAL:
+        inverse, levels = pd.factorize(present, sort=True)  # as objects: an array of str drops trailing NULs
+    else:
+        levels, inverse = np.unique(present, return_inverse=True)
     codes = np.full(len(column.values), len(levels), dtype=np.int64)
     codes[~missing] = inverse
     return Coded(column.kind, codes, levels)

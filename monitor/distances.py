@@ -89,7 +89,6 @@ def _drawn(edges: Floats, start: Floats, p: Side, q: Side) -> tuple[Floats, npt.
     low, high = edges[:-1], edges[1:]
     widths = high - low
     (p_step, p_rest, p_at), (q_step, q_rest, q_at) = (_steps(low, high, side) for side in (p, q))
-    slope = np.divide(p_rest - q_rest, widths, out=np.zeros_like(widths), where=widths > 0)
     p_first = p_at <= q_at
     first, second = np.minimum(p_at, q_at), np.maximum(p_at, q_at)
     corners = [start]
@@ -98,7 +97,8 @@ def _drawn(edges: Floats, start: Floats, p: Side, q: Side) -> tuple[Floats, npt.
         (second - first, np.where(p_first, -q_step, p_step)),
         (high - second, None),
     ):
-        corners.append(corners[-1] + slope * run)
+        part = np.divide(run, widths, out=np.zeros_like(widths), where=widths > 0)
+        corners.append(corners[-1] + (p_rest - q_rest) * part)
         if step is not None:
             corners.append(corners[-1] + step)
     drawn = sum(

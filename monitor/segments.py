@@ -6,6 +6,7 @@ window's are compared with them segment by segment. Pure; which rows are whose i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -111,8 +112,8 @@ def window_segments(profile: Profile, columns: Sequence[Column], bins: Sequence[
 
 def by_category(name: str, values: Sequence[str | None]) -> Segmentation:
     """The most frequent categories of a nominal stream; counts are still zero."""
-    labels, counts = np.unique(np.array([v for v in values if v is not None], dtype=str), return_counts=True)
-    chosen = [str(labels[i]) for i in np.argsort(-counts, kind="stable")[:MOST_CATEGORIES]]
+    counts = Counter(sorted(value for value in values if value is not None))
+    chosen = [label for label, _ in counts.most_common(MOST_CATEGORIES)]
     return Segmentation(name, (name,), tuple(chosen), (), (), np.zeros((0, 0), np.int64))
 
 

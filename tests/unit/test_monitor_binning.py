@@ -96,3 +96,10 @@ def test_sums_do_not_depend_on_order_or_grouping(order, cut):
 def test_an_outlier_cannot_overflow_a_sum():
     sums = fixed_sums(np.array([1e300, -np.inf, np.nan]), np.zeros(3, dtype=np.int64), 1, 1.0)
     assert sums[0] == 0 or abs(int(sums[0])) <= 2**41
+
+
+def test_categories_that_differ_in_a_trailing_nul_are_two():
+    column = Column("c", Kind.NOMINAL, np.array(["x", "x\0", "x", None], dtype=object))
+    stream = profile_stream(column, encode(column))
+    assert stream.categories == ("x", "x\0")
+    assert bin_column(stream, ["x\0", "x"]).tolist() == [1, 0]
