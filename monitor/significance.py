@@ -155,7 +155,7 @@ class Judgement:
 
     Attributes:
         p_values: float64[streams], adjusted for the family of all streams' tests.
-        single: float64[streams], the smaller of a stream's two, for both tests only: what streams are ranked by.
+        single: float64[streams], the smaller of a stream's p-values, for its own tests only; ranks streams.
         rank_distance: float64[streams].
         alerts: bool[streams], which alarm at the level asked for.
 
@@ -189,4 +189,5 @@ def judge(layout: Layout, calibration: Calibration, reference: Ints, current: In
     by_shares = (null.adjusted(shares_p) <= alpha) & (displaced(layout, reference, current) >= JS_FLOOR)
     by_rank = (null.adjusted(rank_p) <= alpha) & (distance >= RANK_FLOOR)
     smaller = np.minimum(shares_p, rank_p)
-    return Judgement(null.adjusted(smaller), np.minimum(1.0, 2 * smaller), distance, by_shares | by_rank)
+    tests = 1 + layout.ranked[layout.starts]
+    return Judgement(null.adjusted(smaller), np.minimum(1.0, tests * smaller), distance, by_shares | by_rank)
