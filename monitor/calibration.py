@@ -10,7 +10,7 @@ kept is `longshore.profile.Calibration`; how it judges is `longshore.monitor.sig
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import special
 
 from longshore.monitor.binning import Coded, Cut, cut
-from longshore.monitor.layout import Layout
+from longshore.monitor.layout import Layout, side_by_side
 from longshore.monitor.run_lengths import RUNS, limits
 from longshore.monitor.significance import Null, rank_distances, share_statistics
 from longshore.monitor.usual import METRICS, USUAL_LEVELS, USUAL_SIZES, usual_distances, usual_quantiles
@@ -88,14 +88,14 @@ def calibrate(columns: Sequence[Coded], rows: int, *, seed: int = 0) -> Calibrat
     repeats = int(np.clip(CELLS / looked_up, LEAST_REPEATS, REPEATS))
     samples = [_sample(columns, codes, rows, keys, random) for _ in range(repeats)]
     numeric = np.array([column.kind is Kind.NUMERIC for column in columns])
-    nulls = _nulls(keys, samples, numeric)
+    nulls, adjusted = _nulls(keys, samples, numeric)
     return Calibration(
         **nulls,
         scales=np.array(SCALES, dtype=np.int64),
         steps=np.array(steps, dtype=np.float64),
         rules=np.array(RULES, dtype=np.int64),
         runs=RUNS,
-        limits=_limits(keys, samples, nulls, numeric),
+        limits=_limits(keys, adjusted),
         repeats=repeats,
         rows=rows,
         metrics=METRICS,
@@ -123,8 +123,7 @@ def _sample(columns: Sequence[Coded], codes: Ints, rows: int, keys: list[Key], r
     drawn = random.multinomial(rows, np.full(len(codes), 1 / len(codes)))
     cuts = [_cut(column, codes[:, i], drawn) for i, column in enumerate(columns)]
     layout = Layout.of_tests([c.coarse for c in cuts], [c.ranks for c in cuts], [column.kind for column in columns])
-    of_code = [start + c.ranks[c.bins] for start, c in zip(layout.starts, cuts, strict=True)]
-    cells = np.stack([part[codes[:, i]] for i, part in enumerate(of_code)], axis=1)
+    cells = side_by_side([c.ranks[c.bins] for c in cuts], list(codes.T))
     weights = np.repeat(drawn, len(columns))
     reference = np.bincount(cells.ravel(), weights=weights, minlength=layout.total).astype(np.int64)
     shares, ranks = {}, {}
@@ -153,14 +152,18 @@ def _stream(cells: Ints, total: int, step: int, steps: int, random: np.random.Ge
     return np.bincount(drawn.ravel(), minlength=steps * total).reshape(steps, total)
 
 
-def _nulls(keys: list[Key], samples: list[Sample], numeric: Bools) -> dict[str, Any]:
-    """The nulls by window size, from all simulated windows of that size."""
+def _nulls(keys: list[Key], samples: list[Sample], numeric: Bools) -> tuple[dict[str, Any], dict[Key, Floats]]:
+    """The nulls by window size, from all simulated windows of that size; and these windows' adjusted p-values.
+
+    The p-values are the smallest over the tests, by step and scale float64[repeats, windows].
+    """
     deviation = np.mean([one.deviation for one in samples], axis=0)
     tests = len(numeric) + int(numeric.sum())
     sizes = sorted({step * scale for step, scale in keys})
     found: dict[str, list[Any]] = {
         name: [] for name in ("shares_scale", "shares_df", "rank_scale", "rank_shift", "family")
     }
+    adjusted: dict[Key, Floats] = {}
     for size in sizes:
         of_size = [key for key in keys if key[0] * key[1] == size]
         shares = np.concatenate([one.shares[key] for one in samples for key in of_size]).astype(np.float64)
@@ -169,15 +172,14 @@ def _nulls(keys: list[Key], samples: list[Sample], numeric: Bools) -> dict[str, 
         slope, shift = _fit_ranks(ranks, deviation)
         null = Null(scale, df, slope, shift, LEVELS, LEVELS, tests)
         smallest = np.minimum(null.shares_p(shares), np.where(numeric, null.rank_p(ranks), 1.0)).min(axis=1)
-        parts = (scale, df, slope, shift, _family(smallest))
-        for name, part in zip(found, parts, strict=True):
-            found[name].append(part)
-    return {
-        "sizes": np.array(sizes, dtype=np.float64),
-        **{name: np.array(parts) for name, parts in found.items()},
-        "levels": LEVELS,
-        "tests": tests,
-    }
+        null = replace(null, family=_family(smallest))
+        by_sample = null.adjusted(smallest).reshape(len(samples), -1)
+        ends = np.cumsum([len(samples[0].shares[key]) for key in of_size])
+        adjusted |= dict(zip(of_size, np.split(by_sample, ends[:-1], axis=1), strict=True))
+        for name, parts in found.items():
+            parts.append(getattr(null, name))
+    nulls = {name: np.array(parts) for name, parts in found.items()}
+    return nulls | {"sizes": np.array(sizes, dtype=np.float64), "levels": LEVELS, "tests": tests}, adjusted
 
 
 def _family(smallest: Floats) -> Floats:
@@ -188,28 +190,16 @@ def _family(smallest: Floats) -> Floats:
     return np.asarray(np.minimum.accumulate(quantiles) * (1 - 1e-9 * np.arange(len(LEVELS))))
 
 
-def _limits(keys: list[Key], samples: list[Sample], nulls: dict[str, Any], numeric: Bools) -> Floats:
+def _limits(keys: list[Key], adjusted: dict[Key, Floats]) -> Floats:
     """The limits on the smallest adjusted p-value of a step's windows, float64[rules, scales, steps, runs]."""
     by_step = []
     for step in dict.fromkeys(step for step, _ in keys):
-        smallest = np.full((len(SCALES), len(samples), STEPS[step]), np.inf)
+        smallest = np.full((len(SCALES), len(adjusted[step, 1]), STEPS[step]), np.inf)
         for k, scale in enumerate(SCALES):
-            null = _null_of(nulls, step * scale)
-            for i, one in enumerate(samples):
-                single = np.minimum(
-                    null.shares_p(one.shares[step, scale].astype(np.float64)),
-                    np.where(numeric, null.rank_p(one.ranks[step, scale].astype(np.float64)), 1.0),
-                )
-                smallest[k, i, scale - 1 :] = null.adjusted(single.min(axis=1))
+            smallest[k, :, scale - 1 :] = adjusted[step, scale]
         sets = range(1, len(SCALES) + 1)
         by_step.append([[limits(smallest[:k], SCALES[:k], *rule) for k in sets] for rule in RULES])
     return np.moveaxis(np.array(by_step), 0, 2)
-
-
-def _null_of(nulls: dict[str, Any], size: int) -> Null:
-    at = int(np.flatnonzero(nulls["sizes"] == size)[0])
-    fitted = {name: nulls[name][at] for name in ("shares_scale", "shares_df", "rank_scale", "rank_shift", "family")}
-    return Null(**fitted, levels=nulls["levels"], tests=nulls["tests"])
 
 
 def _fit_shares(statistics: Floats) -> tuple[Floats, Floats]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from longshore.monitor import messages
 from longshore.monitor.episodes import Episodes, Judged, Phase, Rules, Told
@@ -26,7 +25,7 @@ from longshore.monitor.messages import (
     unpack_counts,
 )
 from longshore.monitor.models import Profiles, Watched
-from longshore.monitor.report import Report, report_counts, with_evidence
+from longshore.monitor.report import Report, report_judged
 from longshore.monitor.sequence import Alarm, Evidence, Sequence
 from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR
 from longshore.monitor.snapshots import Snapshot
@@ -178,11 +177,8 @@ class Decider:
     def _verdict(self, filled: Filled, outputs: Outputs) -> None:
         watched = filled.watched
         evidence = self._evidence(filled)
-        report = with_evidence(
-            report_counts(watched.profile, watched.layout, filled.counts, filled.sums, evidence.limit),
-            watched.profile,
-            evidence,
-        )
+        counted = (filled.counts, filled.sums)
+        report = report_judged(watched.profile, watched.layout, counted, evidence.judged, evidence.limit)
         thresholds = Thresholds.of(self._settings.thresholds, [stream.name for stream in watched.profile.streams])
         report = thresholds.apply(report)
         window = filled.window(self._settings.pane_ms)
@@ -212,9 +208,9 @@ class Decider:
     def _evidence(self, filled: Filled) -> Evidence:
         """Judge the window with the ones before it in this era."""
         layout = filled.watched.layout
-        reference = layout.for_tests(np.concatenate([stream.counts for stream in filled.watched.profile.streams]))
-        calibration = filled.watched.profile.calibration
-        sequence = Sequence(layout.tests, calibration, reference, self._settings.alarm, self._steps)
+        profile = filled.watched.profile
+        reference = layout.for_tests(profile.counts)
+        sequence = Sequence(layout.tests, profile.calibration, reference, self._settings.alarm, self._steps)
         evidence = sequence.add(layout.for_tests(filled.counts))
         self._steps = list(sequence.steps)
         return evidence
@@ -228,7 +224,7 @@ class Decider:
             cause=cause,
             phase=self.phase,
             episode=episode.id if episode else "",
-            p_value=evidence.p_value,
+            p_value=evidence.judged.p_value,
             streams=judged.streams,
             detail={
                 "approximated": ["wasserstein", "wasserstein_sigma", "ks"],

@@ -113,14 +113,19 @@ class FineLayout:
         """The tests' counts, int64[…, tests.total], of fine ones, int64[…, T]."""
         return np.add.reduceat(counts, self.test_starts, axis=-1)
 
-    def test_cells(self, ranks: Sequence[Ints], bins: Sequence[Ints]) -> Ints:
-        """Each row's place among the tests' bins of all streams, int64[rows, streams], from its fine bins by stream."""
-        parts = zip(self.tests.starts, ranks, bins, strict=True)
-        return np.stack([start + rank[of_stream] for start, rank, of_stream in parts], axis=1)
-
     def split(self, flat: Ints) -> list[Ints]:
         """A flat array of T as one array per stream."""
         return np.split(flat, self.starts[1:])
+
+
+def side_by_side(maps: Sequence[Ints], bins: Sequence[Ints]) -> Ints:
+    """Each row's place among coarser bins of all streams side by side, int64[rows, streams].
+
+    `maps` has each stream's ascending map to its coarser bins, `bins` the rows' bins in each stream.
+    """
+    starts = np.cumsum([0, *(int(part[-1]) + 1 for part in maps[:-1])])
+    parts = zip(starts, maps, bins, strict=True)
+    return np.stack([start + part[of_stream] for start, part, of_stream in parts], axis=1)
 
 
 def _firsts(part: Ints) -> Ints:

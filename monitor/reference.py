@@ -18,7 +18,7 @@ from longshore.monitor.binning import bin_column, encode, fixed_sums, profile_st
 from longshore.monitor.calibration import calibrate
 from longshore.monitor.derived import Ratios, with_ratios
 from longshore.monitor.frames import Column, read_as, read_columns
-from longshore.monitor.layout import FineLayout
+from longshore.monitor.layout import FineLayout, side_by_side
 from longshore.monitor.report import Report, report_counts, with_samples
 from longshore.monitor.segments import reference_segments, window_segments
 from longshore.monitor.sequence import Alarm, Sequence
@@ -101,7 +101,7 @@ class Reference:
 
         """
         bins = [bin_column(s, c.values) for s, c in zip(self.profile.streams, self._read(frame), strict=True)]
-        return self.layout.test_cells([s.ranks for s in self.profile.streams], bins)
+        return side_by_side([stream.ranks for stream in self.profile.streams], bins)
 
     def compare(self, frame: pd.DataFrame, *, alpha: float = 0.05) -> Report:
         """Compare `frame` with the reference; `alpha` is the chance of any alert at all when nothing drifted.
@@ -170,21 +170,20 @@ class Watch:
 
     def _begin(self) -> None:
         profile, layout = self._reference.profile, self._reference.layout
-        counts = layout.for_tests(np.concatenate([stream.counts for stream in profile.streams]))
-        self._sequence = Sequence(layout.tests, profile.calibration, counts, self._alarm)
+        self._sequence = Sequence(layout.tests, profile.calibration, layout.for_tests(profile.counts), self._alarm)
         self._recent: deque[bool] = deque(maxlen=self._alarm.among)
 
     def _judge(self, cells: Ints) -> Seen:
         layout = self._reference.layout.tests
-        evidence = self._sequence.add(np.bincount(cells, minlength=layout.total))
+        judged = self._sequence.add(np.bincount(cells, minlength=layout.total)).judged
         self._rows += self._step
-        self._recent.append(evidence.over)
-        alert = evidence.over and sum(self._recent) >= self._alarm.needed
+        self._recent.append(judged.alert)
+        alert = judged.alert and sum(self._recent) >= self._alarm.needed
         if alert:
             self._begin()
-        ranked = np.argsort(evidence.own, kind="stable")
-        over = [self._reference.names[i] for i in ranked if evidence.alerts[i]]
-        return Seen(self._rows, alert, evidence.p_value, over)
+        ranked = np.argsort(judged.single, kind="stable")
+        over = [self._reference.names[i] for i in ranked if judged.alerts[i]]
+        return Seen(self._rows, alert, judged.p_value, over)
 
 
 def build_profile(frame: pd.DataFrame, categorical: Names[str], derived: Names[Derived] = ()) -> bytes:

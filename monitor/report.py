@@ -15,7 +15,6 @@ import numpy as np
 from longshore.monitor import distances
 from longshore.monitor.layout import FineLayout
 from longshore.monitor.segments import SegmentMoved
-from longshore.monitor.sequence import Evidence
 from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR, Judgement, judge
 from longshore.monitor.usual import METRICS, usual_for
 from longshore.profile import DEFINITIONS, Floats, Ints, Profile, StreamProfile
@@ -122,18 +121,33 @@ class Report:
 
 
 def report_counts(profile: Profile, layout: FineLayout, counts: Ints, sums: Ints, alpha: float) -> Report:
-    """The report of a window of counts, int64[T], with the bins' fixed-point sums, int64[T].
+    """The report of a window of counts, int64[T], with the bins' fixed-point sums, int64[T], judged by itself."""
+    sides = (layout.for_tests(profile.counts), layout.for_tests(counts))
+    judged = judge(layout.tests, profile.calibration, *sides, alpha)
+    return report_judged(profile, layout, (counts, sums), judged, alpha)
+
+
+def report_judged(
+    profile: Profile, layout: FineLayout, window: tuple[Ints, Ints], judged: Judgement, alpha: float
+) -> Report:
+    """The report of a window, its counts and sums int64[T] each, that was judged already.
 
     Wasserstein and KS are those of the bins: approximations of the samples' (docs/drift.md).
     """
-    reference = np.concatenate([stream.counts for stream in profile.streams])
-    sides = (layout.for_tests(reference), layout.for_tests(counts))
-    judged = judge(layout.tests, profile.calibration, *sides, alpha)
+    counts, sums = window
     parts = zip(profile.streams, layout.split(counts), layout.split(sums), strict=True)
     rows = int(counts[: layout.sizes[0]].sum())
     usual = usual_for(profile.calibration, rows)
     streams = [_stream(i, stream, (part, total), judged, usual[i]) for i, (stream, part, total) in enumerate(parts)]
-    return _ranked(profile, streams, judged, alpha, rows)
+    return Report(
+        alert=judged.alert,
+        p_value=judged.p_value,
+        alpha=alpha,
+        reference_rows=profile.rows,
+        current_rows=rows,
+        reference_limited=rows > profile.rows / 2,
+        streams=sorted(streams, key=most_moved),
+    )
 
 
 def with_samples(report: Report, profile: Profile, samples: Iterable[tuple[str, Floats, Floats]]) -> Report:
@@ -148,36 +162,9 @@ def with_samples(report: Report, profile: Profile, samples: Iterable[tuple[str, 
     return replace(report, streams=[replace(s, **exact.get(s.name, {})) for s in report.streams])
 
 
-def with_evidence(report: Report, profile: Profile, evidence: Evidence) -> Report:
-    """The report of a stream's step with p-values and alerts from all scales."""
-    at = {stream.name: i for i, stream in enumerate(profile.streams)}
-    streams = [
-        replace(
-            stream,
-            alert=bool(evidence.alerts[at[stream.name]]),
-            p_value=float(evidence.p_values[at[stream.name]]),
-            own_p_value=float(evidence.own[at[stream.name]]),
-        )
-        for stream in report.streams
-    ]
-    return replace(report, alert=evidence.over, p_value=evidence.p_value, streams=sorted(streams, key=most_moved))
-
-
 def most_moved(stream: StreamReport) -> tuple[bool, float, float, str]:
     """The order of streams: alerts first, then the most significant, then the farthest."""
     return (not stream.alert, stream.own_p_value, -stream.js, stream.name)
-
-
-def _ranked(profile: Profile, streams: list[StreamReport], judged: Judgement, alpha: float, rows: int) -> Report:
-    return Report(
-        alert=judged.alert,
-        p_value=judged.p_value,
-        alpha=alpha,
-        reference_rows=profile.rows,
-        current_rows=rows,
-        reference_limited=rows > profile.rows / 2,
-        streams=sorted(streams, key=most_moved),
-    )
 
 
 def _stream(i: int, stream: StreamProfile, window: tuple[Ints, Ints], judged: Judgement, usual: Floats) -> StreamReport:

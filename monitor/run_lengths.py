@@ -72,17 +72,19 @@ def _alerts(smallest: Floats, scales: Sequence[int], needed: int, among: int) ->
     return alerts, float(streams * (steps - begin))
 
 
+def rules_of(calibration: Calibration) -> list[tuple[int, int]]:
+    """The rules of persistence that were simulated, as (needed, among)."""
+    return [(int(needed), int(among)) for needed, among in calibration.rules]
+
+
 def limit_for(calibration: Calibration, rule: tuple[int, int], scales: int, step: float, run_length: float) -> float:
     """The limit for steps of `step` records, judged at `scales` scales, and a mean run of `run_length` records.
 
     Raises:
-        KeyError: the rule was not simulated.
+        ValueError: the rule was not simulated.
 
     """
-    rules = [(int(needed), int(among)) for needed, among in calibration.rules]
-    if rule not in rules:
-        raise KeyError(rule)
-    table = np.log(calibration.limits[rules.index(rule), scales - 1])
+    table = np.log(calibration.limits[rules_of(calibration).index(rule), scales - 1])
     run = np.log(max(run_length / step, 1.0))
     by_step = [np.interp(run, np.log(calibration.runs), row) for row in table]
     return float(np.exp(np.interp(np.log(step), np.log(calibration.steps), by_step)))
@@ -90,8 +92,7 @@ def limit_for(calibration: Calibration, rule: tuple[int, int], scales: int, step
 
 def run_length_of(calibration: Calibration, rule: tuple[int, int], scales: int, step: float, limit: float) -> float:
     """The mean number of records between alerts that a limit gives: the inverse of `limit_for`."""
-    rules = [(int(needed), int(among)) for needed, among in calibration.rules]
-    table = np.log(calibration.limits[rules.index(rule), scales - 1])
+    table = np.log(calibration.limits[rules_of(calibration).index(rule), scales - 1])
     grid = np.log(calibration.steps)
     at = np.array([np.interp(np.log(step), grid, column) for column in table.T])
     return float(step * np.exp(np.interp(-np.log(limit), -at, np.log(calibration.runs))))

@@ -18,6 +18,7 @@ from longshore.errors import DataError
 from longshore.monitor import distances
 from longshore.monitor.binning import bin_column
 from longshore.monitor.frames import Column
+from longshore.monitor.layout import side_by_side
 from longshore.profile import Floats, Ints, Profile, Segmentation
 from longshore.schema import Kind
 
@@ -87,27 +88,28 @@ def reference_segments(
             chosen.append(segmentation)
             room -= len(segmentation.labels)
     bins = [bin_column(stream, values[stream.name]) for stream in profile.streams]
-    cells = decile_cells(profile, bins)
-    total = sum(int(stream.coarse[-1]) + 1 for stream in profile.streams)
-    return tuple(replace(one, counts=count(members(one, values), len(one.labels), cells, total)) for one in chosen)
-
-
-def decile_cells(profile: Profile, bins: Sequence[Ints]) -> Ints:
-    """Each row's place among the deciles of all streams side by side, int64[n, streams], from its fine bins."""
-    sizes = [int(stream.coarse[-1]) + 1 for stream in profile.streams]
-    starts = np.r_[0, np.cumsum(sizes)[:-1]]
-    parts = zip(starts, profile.streams, bins, strict=True)
-    return np.stack([start + stream.coarse[of_stream] for start, stream, of_stream in parts], axis=1)
+    counts = _counted(profile, chosen, columns, bins)
+    return tuple(replace(one, counts=of_one) for one, of_one in zip(chosen, counts, strict=True))
 
 
 def window_segments(profile: Profile, columns: Sequence[Column], bins: Sequence[Ints]) -> list[SegmentMoved]:
     """What moved in which segment of a window, given its columns and their fine bins; the first `SHOWN`."""
+    windows = _counted(profile, profile.segmentations, columns, bins)
+    return judge_segments(profile, windows, len(bins[0]))[:SHOWN]
+
+
+def _counted(
+    profile: Profile, segmentations: Sequence[Segmentation], columns: Sequence[Column], bins: Sequence[Ints]
+) -> list[Ints]:
+    """Each segmentation's deciles' counts of some rows, given their columns and fine bins by stream."""
     values = {column.name: column.values for column in columns}
-    cells, rows = decile_cells(profile, bins), len(bins[0])
-    sizes = np.array([int(stream.coarse[-1]) + 1 for stream in profile.streams])
-    windows = [count(members(one, values), len(one.labels), cells, int(sizes.sum())) for one in profile.segmentations]
-    names = [stream.name for stream in profile.streams]
-    return judge_segments(profile.segmentations, windows, names, sizes, (profile.rows, rows))[:SHOWN]
+    cells, total = side_by_side([stream.coarse for stream in profile.streams], bins), int(_deciles(profile).sum())
+    return [count(members(one, values), len(one.labels), cells, total) for one in segmentations]
+
+
+def _deciles(profile: Profile) -> Ints:
+    """How many decile bins each stream has, int64[streams]."""
+    return np.array([int(stream.coarse[-1]) + 1 for stream in profile.streams])
 
 
 def by_category(name: str, values: Sequence[str | None]) -> Segmentation:
@@ -166,41 +168,29 @@ def count(rows_in: Ints, segments: int, cells: Ints, total: int) -> Ints:
     return np.bincount(flat.ravel(), minlength=segments * total).reshape(segments, total)
 
 
-def judge_segments(
-    segmentations: Sequence[Segmentation],
-    windows: Sequence[Ints],
-    names: Sequence[str],
-    sizes: Ints,
-    rows: tuple[int, int],
-) -> list[SegmentMoved]:
+def judge_segments(profile: Profile, windows: Sequence[Ints], rows: int) -> list[SegmentMoved]:
     """All streams in all segments with rows enough, most moved first.
 
-    `windows` are int64[segments, T] deciles' counts, `sizes` int64[streams] each stream's deciles, `rows` those of
-    reference and window. A stream that makes the segments is not judged within its own.
+    `windows` are int64[segments, T] deciles' counts by segmentation, of a window of `rows`. A stream that makes the
+    segments is not judged within its own.
     """
-    found: list[tuple[float, SegmentMoved]] = []
+    found: list[SegmentMoved] = []
+    sizes = _deciles(profile)
     starts = np.r_[0, np.cumsum(sizes)]
-    for segmentation, counts in zip(segmentations, windows, strict=True):
+    for segmentation, counts in zip(profile.segmentations, windows, strict=True):
         for label, p, q in zip(segmentation.labels, segmentation.counts, counts, strict=True):
             m, n = int(p[: sizes[0]].sum()), int(q[: sizes[0]].sum())
             if min(m, n) < LEAST_ROWS:
                 continue
-            for k, name in enumerate(names):
-                if name in segmentation.streams:
+            for k, stream in enumerate(profile.streams):
+                if stream.name in segmentation.streams:
                     continue
                 sides = p[starts[k] : starts[k + 1]], q[starts[k] : starts[k + 1]]
                 js = distances.jensen_shannon(*map(distances.shares, sides))
-                single = likelihood_ratio_p(*sides)
-                found.append(
-                    (single, SegmentMoved(segmentation.name, label, name, n, n / rows[1], m / rows[0], single, js))
-                )
-    ranked = [segment for _, segment in sorted(found, key=lambda one: (one[0], -one[1].js))]
-    return [_adjusted(segment, len(found)) for segment in ranked]
-
-
-def _adjusted(segment: SegmentMoved, tests: int) -> SegmentMoved:
-    given = {name: getattr(segment, name) for name in segment.__slots__}
-    return SegmentMoved(**given | {"p_value": min(1.0, segment.p_value * tests)})
+                shares, p_value = (n / rows, m / profile.rows), likelihood_ratio_p(*sides)
+                found.append(SegmentMoved(segmentation.name, label, stream.name, n, *shares, p_value, js))
+    ranked = sorted(found, key=lambda segment: (segment.p_value, -segment.js))
+    return [replace(segment, p_value=min(1.0, segment.p_value * len(found))) for segment in ranked]
 
 
 def likelihood_ratio_p(reference: Ints, current: Ints) -> float:

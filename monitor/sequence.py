@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from longshore.errors import ConfigurationError
 from longshore.monitor.calibration import scales_for
 from longshore.monitor.layout import Layout
-from longshore.monitor.run_lengths import limit_for, run_length_of
-from longshore.monitor.significance import judge
+from longshore.monitor.run_lengths import limit_for, rules_of, run_length_of
+from longshore.monitor.significance import Judgement, judge
 from longshore.profile import Calibration, Floats, Ints
 
 
@@ -43,33 +42,19 @@ class Evidence:
     """What a step and the ones before it show.
 
     Attributes:
-        p_values: float64[streams], adjusted for the family, the smallest over the scales.
-        alone: float64[streams], the adjusted ones of the step by itself.
-        own: float64[streams], each stream's own p-value, the smallest over the scales.
-        alerts: bool[streams], which are over the limit, and their effect above the floor.
+        judged: p-values the smallest over the scales, alerts of any; distances of the step by itself.
+        alone: float64[streams], the adjusted p-values of the step by itself.
         by_scale: the smallest adjusted p-value by scale (in steps).
-        limit: what `p_values` are compared with.
+        limit: what p-values are compared with.
         run_length: mean number of records between alerts that the limit stands for.
 
     """
 
-    p_values: Floats
+    judged: Judgement
     alone: Floats
-    own: Floats
-    alerts: npt.NDArray[np.bool_]
     by_scale: dict[int, float]
     limit: float
     run_length: float
-
-    @property
-    def over(self) -> bool:
-        """Whether any stream is over the limit."""
-        return bool(self.alerts.any())
-
-    @property
-    def p_value(self) -> float:
-        """The smallest adjusted p-value."""
-        return float(self.p_values.min())
 
 
 class Sequence:
@@ -84,14 +69,12 @@ class Sequence:
         self._alarm = alarm
         self._rows = int(reference[: layout.sizes[0]].sum())
         self.steps: deque[Ints] = deque(steps, maxlen=int(calibration.scales.max()))
-        try:
-            limit_for(calibration, (alarm.needed, alarm.among), 1, 100, alarm.run_length)
-        except KeyError as error:
-            known = ", ".join(f"[{needed}, {among}]" for needed, among in calibration.rules.tolist())
+        rules = rules_of(calibration)
+        if (alarm.needed, alarm.among) not in rules:
             raise ConfigurationError(
                 f"monitor.persistence is [{alarm.needed}, {alarm.among}], for which no error rate was simulated",
-                mend=f"use one of {known}",
-            ) from error
+                mend="use one of " + ", ".join(f"[{needed}, {among}]" for needed, among in rules),
+            )
 
     def add(self, counts: Ints) -> Evidence:
         """Judge the stream with its next step."""
@@ -102,22 +85,25 @@ class Sequence:
         rule = (self._alarm.needed, self._alarm.among)
         scales = self._scales(mean)
         limit = self._alarm.alpha or limit_for(self._calibration, rule, len(scales), mean, self._alarm.run_length)
-        streams = len(layout.sizes)
-        p_values, own, alerts = np.ones(streams), np.ones(streams), np.zeros(streams, dtype=np.bool_)
-        alone = p_values
-        by_scale: dict[int, float] = {}
+        by_scale: dict[int, Judgement] = {}
         window, taken = np.zeros_like(counts), 0
         for scale in (scale for scale in scales if scale <= len(rows)):
             for back in range(taken, scale):
                 window = window + self.steps[-1 - back]
             taken = scale
-            judged = judge(layout, self._calibration, self._reference, window, limit)
-            p_values, own = np.minimum(p_values, judged.p_values), np.minimum(own, judged.single)
-            alerts |= judged.alerts
-            alone = judged.p_values if scale == 1 else alone
-            by_scale[scale] = judged.p_value
-        stated = run_length_of(self._calibration, rule, len(scales), mean, limit)
-        return Evidence(p_values, alone, own, alerts, by_scale, limit, stated)
+            by_scale[scale] = judge(layout, self._calibration, self._reference, window, limit)
+        return Evidence(
+            judged=Judgement(
+                p_values=np.min([judged.p_values for judged in by_scale.values()], axis=0),
+                single=np.min([judged.single for judged in by_scale.values()], axis=0),
+                rank_distance=by_scale[1].rank_distance,
+                alerts=np.any([judged.alerts for judged in by_scale.values()], axis=0),
+            ),
+            alone=by_scale[1].p_values,
+            by_scale={scale: judged.p_value for scale, judged in by_scale.items()},
+            limit=limit,
+            run_length=run_length_of(self._calibration, rule, len(scales), mean, limit),
+        )
 
     def _scales(self, step: float) -> list[int]:
         wanted = {int(scale) for scale in self._calibration.scales}

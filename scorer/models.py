@@ -8,7 +8,6 @@ bad model stops or delays scoring: everything here happens in the following thre
 
 from __future__ import annotations
 
-import gc
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -127,10 +126,7 @@ class Models:
         while not stop.is_set():
             try:
                 if changed:
-                    # A round later: what the swap itself needed is over. The scorer's collector starts so rarely
-                    # (`YOUNG_OBJECTS`) that cycles would pile up over hundreds of swaps.
-                    gc.collect(1)
-                    trim_heap()
+                    trim_heap()  # a round later: what the swap itself needed is over
                 changed = self.refresh()
             except Exception:  # a bug here must not end the following: scorers would stay on this model unnoticed
                 log.exception("looking for a newer model failed")

@@ -29,6 +29,18 @@ SCHEMA = Schema(
     fields=(Field("cargo", Kind.NUMERIC), Field("crew", Kind.NUMERIC), Field("flag", Kind.NOMINAL)),
 )
 
+SCHEMA_TOML = """
+name = "ships"
+key = "ship"
+target = "delay"
+fields = [
+  { name = "cargo", kind = "numeric" },
+  { name = "crew", kind = "numeric" },
+  { name = "flag", kind = "nominal" },
+]
+"""
+"""The same as its users write it."""
+
 
 def rows(count, seed, factor=1.0):
     random = np.random.default_rng(seed)

@@ -68,7 +68,7 @@ def fit(frame: pd.DataFrame, seed: int) -> Reference:
 def judge_windows(reference: Reference, cells: Ints, windows: Ints, alpha: float = 0.05) -> Judged:
     """Judge windows given as rows int64[w, n] of `cells`, which `Reference.test_cells` made of a frame."""
     tests = reference.layout.tests
-    expected = reference.layout.for_tests(np.concatenate([stream.counts for stream in reference.profile.streams]))
+    expected = reference.layout.for_tests(reference.profile.counts)
     found = [
         judge(
             tests,

@@ -15,13 +15,5 @@ OURS = ("longshore", "numpy", "scipy", "pandas")
 def describe() -> dict[str, Any]:
     """Cores, memory, processor, kernel and versions."""
     versions = {name: importlib.metadata.version(name) for name in OURS} | {"python": platform.python_version()}
-    return scoring.describe() | {"versions": versions | _peers()}
-
-
-def _peers() -> dict[str, str]:
-    found = {}
-    for peer, package in PEERS.items():
-        pattern = f"*/site-packages/{package.replace('-', '_')}-*.dist-info"
-        for place in (python_of(peer).parents[1] / "lib").glob(pattern):
-            found[package] = place.name.removesuffix(".dist-info").rsplit("-", 1)[1]
-    return found
+    peers = scoring.versions_of({python_of(peer): package for peer, package in PEERS.items()})
+    return scoring.describe() | {"versions": versions | peers}

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import _results
 from benchmarks.drift import tables
-from benchmarks.scoring import machine
-from benchmarks.scoring.peers_setup import prepare, python_of
-from benchmarks.scoring.world import tell
 
 SECTIONS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("false-alarms", "False alarms: undrifted windows in which anything alarms", tables.false_alarms),
@@ -47,21 +43,5 @@ def text(results: dict[str, Any]) -> str:
 
 def write(results: dict[str, Any], folder: Path, *, plot: bool) -> None:
     """All files, named after the machine."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = f"drift-{machine.name(results['machine'])}"
-    data, page, picture = (folder / f"{stem}.{ending}" for ending in ("json", "md", "svg"))
-    data.write_text(json.dumps(results, indent=1, default=float) + "\n", encoding="utf-8")
-    drawn = plot and _draw(data, picture)
-    page.write_text(text(results) + (f"\n![all of it as a picture]({picture.name})\n" if drawn else ""), "utf-8")
-    tell(f"written: {data}, {page.name}{', ' + picture.name if drawn else ''}")
-
-
-def _draw(data: Path, picture: Path) -> bool:
-    problem = prepare("plot")
-    if not problem:
-        command = [str(python_of("plot")), str(Path(__file__).with_name("plot.py")), str(data), str(picture)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        problem = "" if done.returncode == 0 else done.stderr[-300:]
-    if problem:
-        tell(f"no plot: {problem}")
-    return not problem
+    picture = Path(__file__).with_name("plot.py") if plot else None
+    _results.write("drift", results, text(results), folder, picture)

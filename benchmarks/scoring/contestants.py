@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.scoring.peers_setup import PEERS, java_command, python_of
+from benchmarks._environments import python_of
+from benchmarks.scoring.peers_setup import PEERS, java_command
 from benchmarks.scoring.run import Start
 from benchmarks.scoring.world import World
 

@@ -8,11 +8,14 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka
 import psutil
-from benchmarks.scoring.peers_setup import BENCH, python_of
+from benchmarks._environments import python_of
+from benchmarks.scoring.world import BENCH
 
 from longshore.local.jars import read_lock
 
@@ -31,7 +34,7 @@ def describe() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "kernel": f"{platform.system()} {platform.release()}",
-        "versions": versions | _peers() | _jars(),
+        "versions": versions | versions_of({python_of(peer): package for peer, package in PEERS.items()}) | _jars(),
     }
 
 
@@ -62,12 +65,13 @@ def _java() -> str:
     return said.splitlines()[0] if said else "unknown"
 
 
-def _peers() -> dict[str, str]:
+def versions_of(packages: Mapping[Path, str]) -> dict[str, str]:
+    """The versions of packages in other environments, by these' interpreters; of those that are there."""
     found = {}
-    for peer, package in PEERS.items():
+    for python, package in packages.items():
         wanted = f"*/site-packages/{package.replace('-', '_')}-*.dist-info"
-        for place in (python_of(peer).parents[1] / "lib").glob(wanted):
-            found[package] = place.name.removesuffix(".dist-info").split("-")[1]
+        for place in (python.parents[1] / "lib").glob(wanted):
+            found[package] = place.name.removesuffix(".dist-info").rsplit("-", 1)[1]
     return found
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scoring import machine, tables
-from benchmarks.scoring.peers_setup import prepare, python_of
-from benchmarks.scoring.world import tell
+from benchmarks import _results
+from benchmarks.scoring import tables
 
 SECTIONS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("throughput", "Throughput", tables.throughput),
@@ -45,21 +42,5 @@ def text(results: dict[str, Any]) -> str:
 
 def write(results: dict[str, Any], folder: Path, *, plot: bool) -> None:
     """All files, named after the machine."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"scoring-{machine.name(results['machine'])}"
-    data, page, picture = (stem.parent / f"{stem.name}.{ending}" for ending in ("json", "md", "svg"))
-    data.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    drawn = plot and _draw(data, picture)
-    page.write_text(text(results) + (f"\n![all of it as a picture]({picture.name})\n" if drawn else ""), "utf-8")
-    tell(f"written: {data}, {page.name}{', ' + picture.name if drawn else ''}")
-
-
-def _draw(data: Path, picture: Path) -> bool:
-    problem = prepare("plot")
-    if not problem:
-        command = [str(python_of("plot")), str(Path(__file__).with_name("plot.py")), str(data), str(picture)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        problem = "" if done.returncode == 0 else done.stderr[-300:]
-    if problem:
-        tell(f"no plot: {problem}")
-    return not problem
+    picture = Path(__file__).with_name("plot.py") if plot else None
+    _results.write("scoring", results, text(results), folder, picture)

@@ -138,6 +138,11 @@ class Profile:
     calibration: Calibration
     segmentations: tuple[Segmentation, ...] = ()
 
+    @property
+    def counts(self) -> Ints:
+        """The fine counts of all streams side by side, int64[T]."""
+        return np.concatenate([stream.counts for stream in self.streams])
+
     def to_bytes(self) -> bytes:
         """Versioned JSON; the same profile gives the same bytes."""
         value = {

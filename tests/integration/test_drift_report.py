@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from tests.drift_stream import (
     PANE_MS,
     SCHEMA,
+    SCHEMA_TOML,
     STEP_MS,
     counter,
     decider,
@@ -47,16 +48,6 @@ from longshore.topics import Topics
 pytestmark = pytest.mark.integration
 
 START, SHIFT_AT, TOTAL = 1_790_000_000_000, 3_000, 6_500
-SCHEMA_TOML = """
-name = "ships"
-key = "ship"
-target = "delay"
-fields = [
-  { name = "cargo", kind = "numeric" },
-  { name = "crew", kind = "numeric" },
-  { name = "flag", kind = "nominal" },
-]
-"""
 
 
 def decided() -> list[DriftEvent]:

@@ -7,7 +7,17 @@ import sys
 
 import msgspec
 import pytest
-from tests.drift_stream import SCHEMA, STEP_MS, counter, decider, model_event, predictions, profile_bytes, rows
+from tests.drift_stream import (
+    SCHEMA,
+    SCHEMA_TOML,
+    STEP_MS,
+    counter,
+    decider,
+    model_event,
+    predictions,
+    profile_bytes,
+    rows,
+)
 from tests.waiting import eventually
 
 from longshore.kafka.admin import create_topics
@@ -23,17 +33,6 @@ from longshore.topics import Topics
 pytestmark = [pytest.mark.integration, pytest.mark.fault]
 
 SHIFT_AT, TOTAL = 1_500, 4_200
-
-SCHEMA_TOML = """
-name = "ships"
-key = "ship"
-target = "delay"
-fields = [
-  { name = "cargo", kind = "numeric" },
-  { name = "crew", kind = "numeric" },
-  { name = "flag", kind = "nominal" },
-]
-"""
 
 
 @pytest.fixture

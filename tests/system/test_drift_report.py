@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from tests.drift_stream import STEP_MS, counter, decider, model_event, predictions, profile_bytes, rows
-from tests.system.conftest import program
 
 from longshore.cli.drift import compare
 from longshore.monitor.decide import decide_all
@@ -25,17 +24,8 @@ from longshore.tracing.drift import Told
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 START, SHIFT_AT, TOTAL = 1_790_000_000_000, 6_000, 10_000
 HOSTILE = "<script>document.title='taken'</script>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

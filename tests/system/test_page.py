@@ -7,20 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.services import Services, free_port
 from tests.system.answering import get, predict, ready
-from tests.system.conftest import program
 from tests.waiting import eventually
 
 from longshore.schema import districts
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 ABORTED = "net::ERR_FAILED"
 """What the browser says of a request that a test let fail."""
 HOSTILE = "<img src=x onerror=document.title='taken'>"
@@ -33,14 +28,6 @@ fields = [
   {{ name = "soil", kind = "nominal", categories = ["{HOSTILE}", "clay"] }},
 ]
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from longshore.monitor.calibration import scales_for
 from longshore.monitor.pages.usual_lines import Usual
 from longshore.monitor.pages.wording import METRICS, count_text, p_text, value_text
 from longshore.monitor.reference import Reference
-from longshore.monitor.run_lengths import limit_for
+from longshore.monitor.run_lengths import limit_for, rules_of
 from longshore.profile import Calibration, Profile
 from longshore.schema import Kind
 
@@ -94,7 +94,7 @@ def calibrate(
 
 
 def _check_rule(calibration: Calibration, rule: tuple[int, int]) -> None:
-    known = [(int(needed), int(among)) for needed, among in calibration.rules]
+    known = rules_of(calibration)
     if rule not in known:
         raise ConfigurationError(
             f"--persistence is {rule[0]} {rule[1]}, for which no error rate is simulated",
