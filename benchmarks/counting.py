@@ -29,7 +29,7 @@ import psutil
 from _counting_kafka import from_kafka
 
 from longshore.config import Settings
-from longshore.monitor.binning import bin_column, fixed_sums
+from longshore.monitor.binning import count_columns
 from longshore.monitor.counts import StreamCounter
 from longshore.monitor.derived import ratio
 from longshore.monitor.messages import Counted, PaneDelta, encode, pack
@@ -40,7 +40,7 @@ from longshore.monitor.scored import ScoredColumns, ScoredDecoder
 from longshore.monitor.service_count import MAX_BATCH
 from longshore.producers.generator import districts_frame, history_frame
 from longshore.records import Source
-from longshore.schema import Kind, districts
+from longshore.schema import districts
 
 SCHEMA = districts()
 DISTINCT = 20_000
@@ -122,13 +122,8 @@ def _plainly(watched: Watched, columns: ScoredColumns) -> Any:
     held: dict[str, Any] = {field.name: columns.values[i] for i, field in enumerate(SCHEMA.numeric)}
     held |= {d.name: ratio(held[d.numerator], held[d.denominator]) for d in SCHEMA.derived}
     held |= {field.name: columns.texts[i] for i, field in enumerate(SCHEMA.nominal)} | {PREDICTION: columns.values[-1]}
-    counts, sums = [], []
-    for stream in watched.profile.streams:
-        bins, size = bin_column(stream, held[stream.name]), len(stream.counts)
-        numeric = stream.kind is Kind.NUMERIC
-        sums.append(fixed_sums(held[stream.name], bins, size, stream.scale) if numeric else np.zeros(size, np.int64))
-        counts.append(np.bincount(bins, minlength=size))
-    return np.concatenate(counts), np.concatenate(sums)
+    streams = watched.profile.streams
+    return count_columns(streams, [held[stream.name] for stream in streams])[1:]
 
 
 def a_pane(profile: bytes) -> None:

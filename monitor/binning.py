@@ -9,6 +9,7 @@ fine ones (KS and Wasserstein from counts, docs/drift.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,6 +206,18 @@ def bin_texts(stream: StreamProfile, values: Any) -> Ints:
 def bin_column(stream: StreamProfile, values: Any) -> Ints:
     """The bin of every value of a column of the stream's kind."""
     return bin_numbers(stream, values) if stream.kind is Kind.NUMERIC else bin_texts(stream, values)
+
+
+def count_columns(streams: Sequence[StreamProfile], columns: Sequence[Any]) -> tuple[list[Ints], Ints, Ints]:
+    """Rows given by column: their fine bins by stream; and all streams' counts and fixed-point sums, int64[T] each."""
+    bins = [bin_column(stream, values) for stream, values in zip(streams, columns, strict=True)]
+    counts, sums = [], []
+    for stream, values, of_stream in zip(streams, columns, bins, strict=True):
+        size = len(stream.counts)
+        counts.append(np.bincount(of_stream, minlength=size))
+        numeric = stream.kind is Kind.NUMERIC
+        sums.append(fixed_sums(values, of_stream, size, stream.scale) if numeric else np.zeros(size, np.int64))
+    return bins, np.concatenate(counts), np.concatenate(sums)
 
 
 def fixed_point(values: Floats, scale: float) -> Floats:

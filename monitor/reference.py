@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from longshore.errors import ConfigurationError, DataError
-from longshore.monitor.binning import bin_column, encode, fixed_sums, profile_stream
+from longshore.monitor.binning import bin_column, count_columns, encode, profile_stream
 from longshore.monitor.calibration import calibrate
 from longshore.monitor.derived import Ratios, with_ratios
 from longshore.monitor.frames import Column, read_as, read_columns
@@ -113,16 +113,8 @@ class Reference:
         if not 0 < alpha < 1:
             raise DataError(f"alpha is {alpha}", mend="give a chance between 0 and 1")
         columns = self._read(frame)
-        counts, sums, bins = [], [], []
-        for stream, column in zip(self.profile.streams, columns, strict=True):
-            bins.append(bin_column(stream, column.values))
-            size = len(stream.counts)
-            counts.append(np.bincount(bins[-1], minlength=size))
-            numeric = stream.kind is Kind.NUMERIC
-            sums.append(
-                fixed_sums(column.values, bins[-1], size, stream.scale) if numeric else np.zeros(size, np.int64)
-            )
-        report = report_counts(self.profile, self.layout, np.concatenate(counts), np.concatenate(sums), alpha)
+        bins, counts, sums = count_columns(self.profile.streams, [column.values for column in columns])
+        report = report_counts(self.profile, self.layout, counts, sums, alpha)
         report = replace(report, segments=window_segments(self.profile, columns, bins))
         numbers = [column for column in columns if column.kind is Kind.NUMERIC]
         samples = [(c.name, self._values[c.name], c.values[~np.isnan(c.values)]) for c in numbers]

@@ -49,8 +49,7 @@ def _reference(seed: int, *, plan: Plan) -> dict[int, list[tuple[str, bool, bool
     """By size: the shifted stream, whether it came first, whether anything alarmed, alarms, and false ones."""
     frame, rest = data.split(data.housing(), seed)
     reference = fit(frame, seed)
-    std = {str(name): float(value) for name, value in frame.select_dtypes("number").std(ddof=0).items()}
-    pool = grid.Pool(rest, std, np.random.default_rng([seed, 6]))
+    pool = grid.Pool.of(frame, rest, [seed, 6])
     found: dict[int, list[tuple[str, bool, bool, int, int]]] = {}
     for n, (sigmas, share) in CASES.items():
         for name in [str(column) for column in frame] * plan.attribution_windows:

@@ -17,10 +17,9 @@ from benchmarks.scoring.world import BENCH
 import longshore.monitor
 import longshore.profile
 from longshore.monitor import Reference
-from longshore.monitor.binning import bin_column, fixed_sums
+from longshore.monitor.binning import count_columns
 from longshore.monitor.frames import read_as
 from longshore.monitor.significance import judge
-from longshore.schema import Kind
 
 CACHE = BENCH / "drift-references"
 """Fitted references; a change of the engine's code makes new ones."""
@@ -85,10 +84,5 @@ def judge_windows(reference: Reference, cells: Ints, windows: Ints, alpha: float
 def counts_of(reference: Reference, frame: pd.DataFrame) -> tuple[Ints, Ints]:
     """A window's fine counts and fixed-point sums, int64[T] each: all that the stream's path keeps of it."""
     columns = read_as(frame, [(stream.name, stream.kind) for stream in reference.profile.streams])
-    counts, sums = [], []
-    for stream, column in zip(reference.profile.streams, columns, strict=True):
-        bins, size = bin_column(stream, column.values), len(stream.counts)
-        counts.append(np.bincount(bins, minlength=size))
-        numeric = stream.kind is Kind.NUMERIC
-        sums.append(fixed_sums(column.values, bins, size, stream.scale) if numeric else np.zeros(size, np.int64))
-    return np.concatenate(counts), np.concatenate(sums)
+    _, counts, sums = count_columns(reference.profile.streams, [column.values for column in columns])
+    return counts, sums

@@ -34,11 +34,10 @@ def measure(plan: Plan, results: dict[str, Any]) -> None:
     for seed in range(references):
         frame, rest = data.split(data.housing(), seed)
         reference = fit(frame, seed)
-        std = {str(k): float(v) for k, v in frame.select_dtypes("number").std(ddof=0).items()}
-        pool = grid.Pool(rest, std, np.random.default_rng([seed, 7]))
+        pool = grid.Pool.of(frame, rest, [seed, 7])
         for kind, window in _windows(pool):
             _on_bins(reference.compare(window), frame, window, bins)
-            raw += [{"window": kind, **one} for one in _from_counts(reference, frame, window, std)]
+            raw += [{"window": kind, **one} for one in _from_counts(reference, frame, window, pool.std)]
         alarms.append(_outlier_alarms(reference, pool, plan.windows))
     outlier = intervals.share(alarms).to_dict()
     counts = _by_kind(pd.DataFrame(raw))

@@ -35,6 +35,12 @@ class Pool:
     std: dict[str, float]
     random: np.random.Generator
 
+    @classmethod
+    def of(cls, reference: pd.DataFrame, rows: pd.DataFrame, seed: list[int]) -> Pool:
+        """The undrifted `rows` beside a reference."""
+        std = reference.select_dtypes("number").std(ddof=0)
+        return cls(rows, {str(name): float(value) for name, value in std.items()}, np.random.default_rng(seed))
+
     def draw(self, n: int, weights: Any = None) -> pd.DataFrame:
         """`n` rows without replacement, by weight if given."""
         p = None if weights is None else weights / weights.sum()
@@ -87,7 +93,7 @@ def _noise(sigma: float, share: float) -> Shift:
         numeric = [name for name in pool.std if name != DERIVED]
         noise = {name: pool.random.standard_normal(n) * sigma * pool.std[name] * chosen for name in numeric}
         noisy = rows.assign(**{name: rows[name] + noise[name] for name in numeric})
-        return noisy.assign(**{DERIVED: noisy["population"] / noisy["households"]}) if DERIVED in rows else noisy
+        return with_ratio(noisy) if DERIVED in rows else noisy
 
     return shift
 

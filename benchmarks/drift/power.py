@@ -54,8 +54,7 @@ def _reference(seed: int, *, plan: Plan, place: Path) -> dict[int, tuple[Floats,
     """By size, scores and alerts of the undrifted windows and then of every cell's."""
     whole, rest = data.split(data.with_ratio(data.housing()), seed)
     reference = fit(whole, seed)
-    numeric = whole.select_dtypes("number")
-    pool = grid.Pool(rest, {str(k): float(v) for k, v in numeric.std(ddof=0).items()}, np.random.default_rng([seed, 4]))
+    pool = grid.Pool.of(whole, rest, [seed, 4])
     found = {}
     for n in SIZES:
         frames = [pool.draw(n) for _ in range(plan.null_windows)]

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -41,16 +41,12 @@ def write_windows(path: Path, reference: pd.DataFrame, current: pd.DataFrame, n:
     """A reference and windows of `n` rows stacked in `current`."""
     sides = {"reference": columns_of(reference), "current": columns_of(current)}
     arrays = {f"{side}:{name}": values for side, columns in sides.items() for name, values in columns.items()}
-    np.savez(path, names=np.array(list(map(str, reference.columns))), n=np.array(n), **_scalars(options), **arrays)
-
-
-def _scalars(options: Mapping[str, int]) -> dict[str, Any]:
-    return {name: np.array(value) for name, value in options.items()}
+    np.savez(path, names=np.array(list(map(str, reference.columns))), n=n, **options, **arrays)
 
 
 def write_streams(path: Path, streams: Any, reference: Any, *, slow: bool) -> None:
     """Streams float[runs, records, streams] and reference rows in the same unit."""
-    np.savez(path, streams=streams, reference=reference, slow=np.array(int(slow)))
+    np.savez(path, streams=streams, reference=reference, slow=int(slow))
 
 
 def ask(peers: Sequence[str], mode: str, place: Path, problems: dict[str, str], workers: int = 1) -> Found:

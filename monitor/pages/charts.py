@@ -61,8 +61,8 @@ class Frame:
 def evidence_chart(moments: Sequence[Moment], bands: Sequence[Band], eras: Sequence[tuple[int, str]]) -> Markup:
     """The smallest adjusted p-value of each window: upwards is rarer; the limit, alerts, episodes and eras."""
     frame = Frame(1_000, 300, 58, 14, 30, 34, moments, bands, eras)
-    deepest = max([DEEPEST, *(1.5 * evidence(m.limit) for m in moments if m.limit)])
     limits = [evidence(m.limit) for m in moments if m.limit]
+    deepest = max([DEEPEST, *(1.5 * e for e in limits)])
     high = min(deepest, max([2.0, *(evidence(m.p_value) for m in moments), *(1.3 * e for e in limits)]) * 1.06)
     y = frame.y(high)
     parts = [tag("title", _summary(moments, bands)), *_bands(frame)]

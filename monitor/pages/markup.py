@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-VOID = frozenset({"meta", "br", "col"})
+VOID = frozenset({"meta"})
 
 
 class Markup(str):

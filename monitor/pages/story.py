@@ -80,17 +80,14 @@ class Stories:
     """Gathers episodes from events in the topic's order."""
 
     def __init__(self) -> None:
-        self._over: deque[Told] = deque(maxlen=REMEMBERED)
-        self._verdict: DriftEvent | None = None
+        self._over: deque[DriftEvent] = deque(maxlen=REMEMBERED)
         self.found: dict[str, Story] = {}
 
     def add(self, told: Told) -> None:
         """Take in the next event."""
         event = told.event
-        if event.kind == "verdict":
-            self._verdict = event
-            if over_limit(event):
-                self._over.append(told)
+        if event.kind == "verdict" and over_limit(event):
+            self._over.append(event)
         if not event.episode:
             return
         story = self.found.get(event.episode)
@@ -115,9 +112,7 @@ class Stories:
     def _alerted(self, story: Story, event: DriftEvent) -> None:
         """The alert says how many windows were over the limit: the first of them began it."""
         story.alert, story.alerted, story.cause = event, event.window.end, event.cause
-        same = self._verdict is not None and self._verdict.window_index == event.window_index
-        story.first = self._verdict if same else story.first
-        over = [told.event for told in self._over if told.event.generation == event.generation]
+        over = [each for each in self._over if each.generation == event.generation]
         windows = event.detail.get("windows")
         looked = over[-windows:] if isinstance(windows, int) and windows > 0 else []
         story.began = min([story.began, *(each.window.start for each in looked)])

@@ -101,11 +101,8 @@ svg text.alert-text { fill: var(--bad); font-weight: 650; }
 .key { display: inline-block; width: 14px; height: 10px; border-radius: 2px; margin: 0 6px 0 0; }
 .legend .key:not(:first-child) { margin-left: 12px; }
 .key.then { background: var(--then); } .key.now { background: var(--accent); } .key.moved { background: var(--bad); }
-.key.usual { background: none; border-top: 2px dashed var(--usual); height: 0; vertical-align: middle; }
 .key.limit { background: none; border-top: 2px dashed var(--bad); height: 0; vertical-align: middle; }
-.key.floor { background: none; border-top: 2px dotted var(--quiet); height: 0; vertical-align: middle; }
 .key.band { background: var(--band); opacity: 0.25; }
-.key.q95 { background: var(--usual); opacity: 0.4; }
 footer { color: var(--quiet); font-size: 0.86rem; padding-bottom: 40px; }
 @media print {
   body { background: none; } section { break-inside: avoid; border-color: #999; } details { display: none; }

@@ -84,7 +84,7 @@ def count_text(number: float, one: str = "", many: str = "") -> str:
     return f"{text} {one if round(number) == 1 else many or one + 's'}" if one else text
 
 
-def time_text(at_ms: int | None, *, seconds: bool = True) -> str:
+def time_text(at_ms: int | None) -> str:
     """UTC: 2026-11-23 03:14:15 UTC; the number itself where it is no time a calendar has."""
     if at_ms is None:
         return "–"
@@ -92,7 +92,7 @@ def time_text(at_ms: int | None, *, seconds: bool = True) -> str:
         at = EPOCH + timedelta(milliseconds=at_ms)
     except OverflowError:
         return f"{at_ms} ms"
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if seconds else f"{at:%Y-%m-%d %H:%M} UTC"
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def span_text(milliseconds: float) -> str:

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from longshore.cli.drift import compare, drift, picture
+from longshore.cli.drift import compare, drift
 from longshore.cli.drift_calibrate import calibrate
 from longshore.cli.drift_files import read_frame
 from longshore.cli.drift_status import Board
-from longshore.cli.drift_table import p_sparkline
+from longshore.cli.drift_table import p_sparkline, picture
 from longshore.errors import ConfigurationError, DataError
 from longshore.monitor.report import Bins
 from longshore.profile import Profile

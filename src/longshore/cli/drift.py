@@ -17,14 +17,12 @@ from longshore.cli.drift_explain import explain
 from longshore.cli.drift_files import FILE, check_place, limits, quotients, read_frame, split_names, write_whole
 from longshore.cli.drift_report import report
 from longshore.cli.drift_status import status
-from longshore.cli.drift_table import picture, print_report, sparkline
+from longshore.cli.drift_table import print_report
 from longshore.errors import EXIT_FAILED
 from longshore.monitor.pages import page as pages
 from longshore.monitor.pages.of_report import page_of_report
 from longshore.monitor.reference import Reference
 from longshore.monitor.thresholds import Thresholds
-
-__all__ = ["compare", "drift", "picture", "sparkline"]
 
 
 @click.group("drift")

@@ -27,8 +27,9 @@ def read_events(app: App, *, since: int | None = None, until: int | None = None)
     """
     from longshore.kafka.reader import read_all  # noqa: PLC0415  (two files are compared without Kafka's client)
 
-    for batch in read_all(app.settings, app.topics.events):
-        for told in told_of(app, batch):
+    schema, topic = app.schema.name, app.topics.events
+    for batch in read_all(app.settings, topic):
+        for told in told_of(schema, topic, batch):
             window = told.event.window
             if (since is None or window.end > since) and (until is None or window.start < until):
                 yield told
@@ -38,19 +39,19 @@ def follow_events(app: App, stop: threading.Event) -> Iterator[list[Told]]:
     """Every event from the first on, as they come; an empty list when none came for a moment."""
     from longshore.kafka.reader import follow  # noqa: PLC0415
 
-    for batch in follow(app.settings, app.topics.events, stop=stop, timeout_s=0.5):
-        yield list(told_of(app, batch))
+    schema, topic = app.schema.name, app.topics.events
+    for batch in follow(app.settings, topic, stop=stop, timeout_s=0.5):
+        yield list(told_of(schema, topic, batch))
 
 
-def told_of(app: App, messages: Iterable[Message]) -> Iterator[Told]:
-    """The messages of this schema's stream set, decoded."""
-    schema = app.schema.name
+def told_of(schema: str, topic: str, messages: Iterable[Message]) -> Iterator[Told]:
+    """The topic's messages of this schema's stream set, decoded."""
     for message in messages:
         try:
             event = msgspec.json.decode(message.value() or b"", type=DriftEvent)
         except UNREADABLE as error:
             raise FormatError(
-                f"{app.topics.events} offset {message.offset()} is no drift event ({error})",
+                f"{topic} offset {message.offset()} is no drift event ({error})",
                 mend="see who else writes there, or upgrade",
             ) from error
         if event.stream_set == schema:

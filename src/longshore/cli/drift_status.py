@@ -17,7 +17,7 @@ from longshore.cli.app import App, output_option, pass_app, print_json
 from longshore.cli.drift_events import follow_events, read_events
 from longshore.cli.drift_table import ALERT, cells, p_sparkline, table_of, terminal
 from longshore.cli.trace_text import clean
-from longshore.monitor.pages.history import number
+from longshore.monitor.pages.history import number, values_of
 from longshore.monitor.pages.story import Stories, Story
 from longshore.monitor.pages.wording import count_text, p_is, p_text, span_text, time_text, value_text
 from longshore.records import DriftEvent
@@ -94,9 +94,9 @@ class Board:
         table = table_of("", HEADINGS)
         table.title = None
         for stream in event.streams:
-            sigma = stream.wasserstein if stream.wasserstein_sigma is None else stream.wasserstein_sigma
-            numbers = [value_text(each) for each in (stream.psi, stream.kl, stream.js)]
-            moved = f"{value_text(sigma)}{'' if stream.wasserstein_sigma is not None else '*'}"
+            values = values_of(stream)
+            numbers = [value_text(values[metric]) for metric in ("psi", "kl", "js")]
+            moved = f"{value_text(values['wasserstein'])}{'' if stream.wasserstein_sigma is not None else '*'}"
             bars = p_sparkline(list(self._recent.get(stream.name, [])), limit)
             row = [stream.name, p_text(stream.p_value), *numbers, moved, value_text(stream.ks), bars]
             table.add_row(*cells(row), style=ALERT if stream.alert else None)

@@ -43,12 +43,13 @@ class Told:
         """The last verdict within the episode."""
         return self.story.last or self.at_alert
 
-    def usual(self, name: str) -> dict[str, float]:
-        """What 95 % of windows without drift stay below, at the alert's window size."""
-        if self.profile is None or self.at_alert is None:
-            return {}
-        found = Usual(self.profile).of(name, self.at_alert.window.records)
-        return {metric: quantiles[1] for metric, quantiles in found.items()}
+    def usual(self) -> dict[str, dict[str, float]]:
+        """By stream and metric, what 95 % of windows without drift stay below, at the alert's window size."""
+        event, known = self.at_alert, Usual(self.profile) if self.profile else None
+        if event is None or known is None:
+            return {stream.name: {} for stream in event.streams} if event else {}
+        found = {stream.name: known.of(stream.name, event.window.records) for stream in event.streams}
+        return {name: {metric: quantiles[1] for metric, quantiles in of.items()} for name, of in found.items()}
 
     def segments(self) -> list[SegmentMoved]:
         """The segments that the alert told of, else the verdict with it."""
@@ -65,7 +66,7 @@ class Told:
     def to_dict(self) -> dict[str, Any]:
         """Everything there is, as plain values."""
         story, event = self.story, self.at_alert
-        detail = event.detail if event else {}
+        detail, usual = event.detail if event else {}, self.usual()
         return {
             "id": story.id,
             "cause": story.cause,
@@ -79,7 +80,7 @@ class Told:
             "limit": number(detail, "limit"),
             "run_length": number(detail, "run_length"),
             "by_scale": detail.get("by_scale", {}),
-            "streams": [self._stream(then, now) for then, now in self.pairs()],
+            "streams": [_stream(then, now, usual[then.name]) for then, now in self.pairs()],
             "ranges": {
                 name: [each.to_dict() for each in moved_ranges(found)] for name, found in self.distributions.items()
             },
@@ -88,16 +89,17 @@ class Told:
             "triggers": sorted(story.triggers),
         }
 
-    def _stream(self, then: Moved, now: Moved | None) -> dict[str, Any]:
-        return {
-            "name": then.name,
-            "kind": then.kind,
-            "alert": then.alert,
-            "p_value": then.p_value,
-            "at_alert": values_of(then),
-            "now": values_of(now) if now else None,
-            "usual_95": self.usual(then.name),
-        }
+
+def _stream(then: Moved, now: Moved | None, usual: dict[str, float]) -> dict[str, Any]:
+    return {
+        "name": then.name,
+        "kind": then.kind,
+        "alert": then.alert,
+        "p_value": then.p_value,
+        "at_alert": values_of(then),
+        "now": values_of(now) if now else None,
+        "usual_95": usual,
+    }
 
 
 def lines(told: Told) -> Iterator[RenderableType]:
@@ -136,8 +138,9 @@ def _beginning(told: Told) -> Iterator[Text]:
 
 def _moved_table(told: Told) -> RenderableType:
     table = table_of("What moved", ["stream", "p", *METRICS.values()])
+    known = told.usual()
     for then, now in told.pairs()[:SHOWN]:
-        usual, before = told.usual(then.name), values_of(then)
+        usual, before = known[then.name], values_of(then)
         after = values_of(now) if now else {}
         row = [clean(then.name), _change(p_text(then.p_value), p_text(now.p_value) if now else "")]
         for metric in METRICS:

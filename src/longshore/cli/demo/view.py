@@ -12,7 +12,7 @@ from rich.table import Table
 
 from longshore.cli.demo.plan import Plan
 from longshore.cli.demo.watch import Story
-from longshore.cli.drift import sparkline
+from longshore.cli.drift_table import sparkline
 from longshore.records import DriftEvent, ModelEvent, ModelEventKind, RetrainRequest
 
 PLAIN_EVERY_S = 3.0
