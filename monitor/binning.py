@@ -28,7 +28,8 @@ KS_PARTS = 256
 """KS from counts differs from the samples' by at most one part in so many."""
 
 RANKS = 20
-"""Quantiles of the rank test: finer ones see nothing more, and cost the simulation thirteen times as much."""
+"""Quantiles of the rank test: finer ones see nothing more, and cost the simulation thirteen times as much. What lies
+beyond all that the reference held has a bin on either side: the outside test's."""
 
 DECILES = 10
 
@@ -69,7 +70,7 @@ class Cut:
             have a bin.
         bins: int64[u+1], each code's bin; the last entry is missing's.
         coarse: int64[bins], the decile of each bin, missing last. Nominal: 0…bins−1.
-        ranks: int64[bins], the twentieth of each bin, missing last. Nominal: 0…bins−1.
+        ranks: int64[bins], the twentieth of each bin (outside on either side, missing last). Nominal: 0…bins−1.
 
     """
 
@@ -113,8 +114,9 @@ def _cut_numeric(level_counts: Ints) -> Cut:
     left = (total // FINE) >> np.arange(max(1, (total // FINE).bit_length()))
     tails = np.searchsorted(cumulative, np.r_[left, total - left], side="left")
     coarse = _edges(level_counts, cumulative, DECILES)
-    ranks = np.union1d(coarse, _edges(level_counts, cumulative, RANKS))
-    fine = np.concatenate([ranks, _edges(level_counts, cumulative, FINE), 2 * tails, [2 * held[0] - 1, 2 * held[-1]]])
+    outermost = [2 * held[0] - 1, 2 * held[-1]]
+    ranks = np.unique(np.concatenate([coarse, _edges(level_counts, cumulative, RANKS), outermost]))
+    fine = np.concatenate([ranks, _edges(level_counts, cumulative, FINE), 2 * tails])
     fine = np.concatenate([fine, _below_full(cumulative, np.unique(fine))])
     edges = np.unique(fine)
     bins = np.searchsorted(edges, 2 * np.arange(levels), side="left")

@@ -20,7 +20,7 @@ from scipy import special
 from longshore.monitor.binning import Coded, Cut, cut
 from longshore.monitor.layout import Layout, side_by_side
 from longshore.monitor.run_lengths import RUNS, limits
-from longshore.monitor.significance import Null, rank_distances, share_statistics
+from longshore.monitor.significance import TESTS, Null, outside_p, rank_distances, share_statistics
 from longshore.monitor.usual import METRICS, USUAL_LEVELS, USUAL_SIZES, usual_distances, usual_quantiles
 from longshore.profile import Calibration, Floats, Ints
 from longshore.schema import Kind
@@ -65,6 +65,7 @@ class Sample:
     Attributes:
         shares: by step and scale, float32[windows, streams]: the shares tests' G.
         ranks: the same of the rank test.
+        outside: the same, p-values of the outside test, which need no simulation but are part of the family.
         deviation: float64[streams], see `_rank_deviation`.
         usual: float64[sizes, streams, metrics], one window's distances of each size.
 
@@ -72,6 +73,7 @@ class Sample:
 
     shares: dict[Key, Singles]
     ranks: dict[Key, Singles]
+    outside: dict[Key, Singles]
     deviation: Floats
     usual: Floats
 
@@ -126,7 +128,7 @@ def _sample(columns: Sequence[Coded], codes: Ints, rows: int, keys: list[Key], r
     cells = side_by_side([c.ranks[c.bins] for c in cuts], list(codes.T))
     weights = np.repeat(drawn, len(columns))
     reference = np.bincount(cells.ravel(), weights=weights, minlength=layout.total).astype(np.int64)
-    shares, ranks = {}, {}
+    shares, ranks, outside = {}, {}, {}
     for step in dict.fromkeys(step for step, _ in keys):
         counts = _stream(cells, layout.total, step, STEPS[step], random)
         total = np.concatenate([np.zeros((1, layout.total), np.int64), np.cumsum(counts, axis=0)])
@@ -135,9 +137,10 @@ def _sample(columns: Sequence[Coded], codes: Ints, rows: int, keys: list[Key], r
             distance, factor = rank_distances(layout, reference, windows)
             shares[step, scale] = share_statistics(layout, reference, windows).astype(np.float32)
             ranks[step, scale] = (distance * factor).astype(np.float32)
+            outside[step, scale] = outside_p(layout, reference, windows).astype(np.float32)
     windows = [codes[random.integers(0, len(codes), size)] for size in USUAL_SIZES]
     usual = usual_distances(columns, [c.coarse[c.bins] for c in cuts], codes, drawn, windows)
-    return Sample(shares, ranks, _rank_deviation(layout, reference), usual)
+    return Sample(shares, ranks, outside, _rank_deviation(layout, reference), usual)
 
 
 def _cut(column: Coded, codes: Ints, drawn: Ints) -> Cut:
@@ -158,7 +161,7 @@ def _nulls(keys: list[Key], samples: list[Sample], numeric: Bools) -> tuple[dict
     The p-values are the smallest over the tests, by step and scale float64[repeats, windows].
     """
     deviation = np.mean([one.deviation for one in samples], axis=0)
-    tests = len(numeric) + int(numeric.sum())
+    tests = int(np.where(numeric, TESTS, 1).sum())
     sizes = sorted({step * scale for step, scale in keys})
     found: dict[str, list[Any]] = {
         name: [] for name in ("shares_scale", "shares_df", "rank_scale", "rank_shift", "family")
@@ -172,6 +175,8 @@ def _nulls(keys: list[Key], samples: list[Sample], numeric: Bools) -> tuple[dict
         slope, shift = _fit_ranks(ranks, deviation)
         null = Null(scale, df, slope, shift, LEVELS, LEVELS, tests)
         smallest = np.minimum(null.shares_p(shares), np.where(numeric, null.rank_p(ranks), 1.0)).min(axis=1)
+        outside = np.concatenate([one.outside[key] for one in samples for key in of_size]).min(axis=1)
+        smallest = np.minimum(smallest, outside)
         null = replace(null, family=_family(smallest))
         by_sample = null.adjusted(smallest).reshape(len(samples), -1)
         ends = np.cumsum([len(samples[0].shares[key]) for key in of_size])

@@ -27,7 +27,7 @@ from longshore.monitor.messages import (
 from longshore.monitor.models import Profiles, Watched
 from longshore.monitor.report import Report, report_judged
 from longshore.monitor.sequence import Alarm, Evidence, Sequence
-from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR
+from longshore.monitor.significance import FLOORS
 from longshore.monitor.snapshots import Snapshot
 from longshore.monitor.thresholds import Thresholds
 from longshore.monitor.watermark import Watermark
@@ -274,8 +274,7 @@ class Decider:
             state=phase.value,
             episode=given.get("episode", ""),
             p_value=given.get("p_value", 1.0),
-            thresholds={"run_length": alarm.run_length, "js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR}
-            | self._settings.thresholds,
+            thresholds={"run_length": alarm.run_length} | FLOORS | self._settings.thresholds,
             streams=given.get("streams", []),
             detail=detail,
         )

@@ -15,7 +15,7 @@ import numpy as np
 from longshore.monitor import distances
 from longshore.monitor.layout import FineLayout
 from longshore.monitor.segments import SegmentMoved
-from longshore.monitor.significance import JS_FLOOR, RANK_FLOOR, Judgement, judge
+from longshore.monitor.significance import FLOORS, Judgement, judge
 from longshore.monitor.usual import METRICS, usual_for
 from longshore.profile import DEFINITIONS, Floats, Ints, Profile, StreamProfile
 from longshore.records import Moved
@@ -53,6 +53,7 @@ class StreamReport:
         ks: Kolmogorov-Smirnov statistic.
         ks_p_value: its own p-value, unadjusted (nominal: Pearson's χ²).
         rank_distance: Wasserstein distance in reference-rank space, 0…1: what alarms judge; 0 for nominal.
+        outside: the share of values below or above all that the reference held; 0 for nominal.
         chi_squared: Pearson's χ² of the decile or category counts.
         hellinger: Hellinger distance of their shares, 0…1.
         own_p_value: of this stream's tests alone, not adjusted for the others: what streams are ranked by.
@@ -74,6 +75,7 @@ class StreamReport:
     ks: float
     ks_p_value: float
     rank_distance: float
+    outside: float
     chi_squared: float
     hellinger: float
     own_p_value: float
@@ -116,7 +118,7 @@ class Report:
         return {
             "definitions": DEFINITIONS,
             **asdict(self),
-            "thresholds": {"alpha": self.alpha, "js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR},
+            "thresholds": {"alpha": self.alpha} | FLOORS,
         }
 
 
@@ -187,6 +189,7 @@ def _stream(i: int, stream: StreamProfile, window: tuple[Ints, Ints], judged: Ju
         ks=ks,
         ks_p_value=ks_p,
         rank_distance=float(judged.rank_distance[i]),
+        outside=float(judged.outside[i]),
         chi_squared=distances.chi_squared(reference, current)[0],
         hellinger=distances.hellinger(p, q),
         own_p_value=float(judged.single[i]),

@@ -97,6 +97,7 @@ class Sequence:
                 p_values=np.min([judged.p_values for judged in by_scale.values()], axis=0),
                 single=np.min([judged.single for judged in by_scale.values()], axis=0),
                 rank_distance=by_scale[1].rank_distance,
+                outside=by_scale[1].outside,
                 alerts=np.any([judged.alerts for judged in by_scale.values()], axis=0),
             ),
             alone=by_scale[1].p_values,

@@ -1,8 +1,9 @@
-"""Whether a window moved more than chance: two statistics per stream, their calibrated p-values, and the family's.
+"""Whether a window moved more than chance: three tests per stream, their calibrated p-values, and the family's.
 
 The PSI, KL and Jensen-Shannon of a stream are to second order one test: it enters once, as the likelihood ratio G of
 the decile (or category) shares, whose tail stays that of χ² even in nearly empty bins. The second is the Wasserstein
-distance in reference-rank space, which a single outlier cannot move. How the nulls were measured is
+distance in reference-rank space, which a single outlier cannot move. The third counts values beyond all that the
+reference held: a tail that grows, a cap that is gone, noise on rounded values. How the nulls were measured is
 `longshore.monitor.calibration`'s matter, and what an alarm does is `longshore.monitor.decide`'s.
 """
 
@@ -23,6 +24,17 @@ JS_FLOOR = 0.01
 RANK_FLOOR = 0.005
 """The same for the rank distance: values displaced by half a percentile point of the reference on average. What
 alarms by chance in windows of up to some 20,000 records is above both: until then the stated error rate is exact."""
+
+LEAST_OUTSIDE = 3
+"""So many values outside the reference's range before the outside test says anything: one or two are outliers."""
+
+OUTSIDE_FLOOR = 0.001
+"""The share of a stream's values outside the range below which it does not matter that they are too many."""
+
+FLOORS = {"js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR, "outside_floor": OUTSIDE_FLOOR}
+
+TESTS = 3
+"""Of a numeric stream; a nominal one has the first."""
 
 SMALLEST = 1e-300
 """p-values end here, so that a logarithm of one is finite."""
@@ -65,10 +77,38 @@ def rank_distances(layout: Layout, reference: Ints, current: Ints) -> tuple[Floa
 
 
 def _value_shares(layout: Layout, counts: Ints) -> tuple[Floats, Floats]:
-    values = counts * layout.ranked
-    rows = layout.per_stream(values.astype(np.float64))
+    values, rows = counts * layout.ranked, _value_rows(layout, counts)
     each = np.repeat(rows, layout.sizes, axis=-1)
     return np.divide(values, each, out=np.zeros(values.shape), where=each > 0), rows
+
+
+def outside(layout: Layout, reference: Ints, current: Ints) -> Ints:
+    """Values below or above all that the reference held, int64[…, streams]; 0 for nominal."""
+    low, high = layout.starts, layout.starts + layout.sizes - 2
+    below = current[..., low] * (layout.ranked[low] & (reference[low] == 0))
+    above = current[..., high] * (layout.ranked[high] & (reference[high] == 0) & (high > low))
+    return np.asarray(below + above)
+
+
+def outside_p(layout: Layout, reference: Ints, current: Ints) -> Floats:
+    """P(at least so many values outside) when nothing drifts, float64[…, streams]; 1 for nominal and few values.
+
+    Wilks (1942, on tolerance limits): of the C(N, m) orders that m + n = N values of one population can have, k of
+    the n lie outside the m in (k+1)·C(N−k−2, m−2), and k or more in (k+1)·C(N−k−1, m−1) + C(N−k−1, m). With ties
+    fewer do. Fewer than `LEAST_OUTSIDE` say nothing.
+    """
+    k = outside(layout, reference, current).astype(np.float64)
+    m, n = _value_rows(layout, reference), _value_rows(layout, current)
+    counted = (k >= LEAST_OUTSIDE) & (m > 0)
+    k, m, n = np.where(counted, k, 0.0), np.where(counted, m, 1.0), np.where(counted, n, 1.0)
+    ways = special.gammaln(m + n - k) - special.gammaln(n - k + 1.0) - special.gammaln(m)
+    of_all = special.gammaln(m + n + 1.0) - special.gammaln(m + 1.0) - special.gammaln(n + 1.0)
+    p = np.exp(ways - of_all) * (k + 1.0 + (n - k) / m)
+    return np.where(counted, np.clip(p, SMALLEST, 1.0), 1.0)
+
+
+def _value_rows(layout: Layout, counts: Ints) -> Floats:
+    return layout.per_stream((counts * layout.ranked).astype(np.float64))
 
 
 def displaced(layout: Layout, reference: Ints, current: Ints) -> Floats:
@@ -139,16 +179,6 @@ def null_for(calibration: Calibration, rows: int) -> Null:
     )
 
 
-def single_p_values(layout: Layout, null: Null, reference: Ints, current: Ints) -> tuple[Floats, Floats]:
-    """Each test's own p-value, shares and ranks, float64[…, streams] of counts int64[T] and int64[…, T].
-
-    A nominal stream's rank p-value is 1.
-    """
-    shares_p = null.shares_p(share_statistics(layout, reference, current))
-    distance, factor = rank_distances(layout, reference, current)
-    return shares_p, np.where(layout.ranked[layout.starts], null.rank_p(distance * factor), 1.0)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
     """One window's tests by stream.
@@ -157,6 +187,7 @@ class Judgement:
         p_values: float64[streams], adjusted for the family of all streams' tests.
         single: float64[streams], the smaller of a stream's p-values, for its own tests only; ranks streams.
         rank_distance: float64[streams].
+        outside: float64[streams], the share of values outside the reference's range; 0 for nominal.
         alerts: bool[streams], which alarm at the level asked for.
 
     """
@@ -164,6 +195,7 @@ class Judgement:
     p_values: Floats
     single: Floats
     rank_distance: Floats
+    outside: Floats
     alerts: npt.NDArray[np.bool_]
 
     @property
@@ -180,14 +212,28 @@ class Judgement:
 def judge(layout: Layout, calibration: Calibration, reference: Ints, current: Ints, alpha: float) -> Judgement:
     """Test one window, the tests' counts int64[T], against the reference's, int64[T].
 
-    A stream alarms where one of its two tests is significant for the whole family *and* its own effect is above the
+    A stream alarms where one of its tests is significant for the whole family *and* its own effect is above the
     floor: at a large n every difference is significant.
     """
     null = null_for(calibration, int(_rows(layout, current)[0]))
-    shares_p, rank_p = single_p_values(layout, null, reference, current)
-    distance, _ = rank_distances(layout, reference, current)
-    by_shares = (null.adjusted(shares_p) <= alpha) & (displaced(layout, reference, current) >= JS_FLOOR)
-    by_rank = (null.adjusted(rank_p) <= alpha) & (distance >= RANK_FLOOR)
-    smaller = np.minimum(shares_p, rank_p)
-    tests = 1 + layout.ranked[layout.starts]
-    return Judgement(null.adjusted(smaller), np.minimum(1.0, tests * smaller), distance, by_shares | by_rank)
+    numeric = layout.ranked[layout.starts]
+    distance, factor = rank_distances(layout, reference, current)
+    beyond = outside(layout, reference, current) / np.maximum(_value_rows(layout, current), 1.0)
+    p_values = np.stack(
+        [
+            null.shares_p(share_statistics(layout, reference, current)),
+            np.where(numeric, null.rank_p(distance * factor), 1.0),
+            outside_p(layout, reference, current),
+        ]
+    )
+    effects = np.stack(
+        [displaced(layout, reference, current) >= JS_FLOOR, distance >= RANK_FLOOR, beyond >= OUTSIDE_FLOOR]
+    )
+    smallest = p_values.min(axis=0)
+    return Judgement(
+        p_values=null.adjusted(smallest),
+        single=np.minimum(1.0, np.where(numeric, TESTS, 1) * smallest),
+        rank_distance=distance,
+        outside=beyond,
+        alerts=np.any((null.adjusted(p_values) <= alpha) & effects, axis=0),
+    )

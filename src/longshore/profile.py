@@ -36,7 +36,7 @@ class StreamProfile:
         kind: numeric or nominal.
         edges: float64[e], ascending upper edges of the fine bins (a value equal to one is below it); nominal: empty.
         coarse: int64[bins], the decile bin of every fine bin; the missing bin has one of its own. Nominal: 0…bins−1.
-        ranks: int64[bins], the same for twentieths. Nominal: 0…bins−1.
+        ranks: int64[bins], the same for twentieths, and what is outside all of the reference. Nominal: 0…bins−1.
         categories: the nominal stream's categories, largest reference share first; numeric: empty.
         counts: int64[bins]; numeric: e+1 value bins, *missing*; nominal: categories, *unseen*, *missing*.
         sums: int64[bins], Σ round(value · scale) of each bin; nominal: zeros.

@@ -58,6 +58,7 @@ class Moved(msgspec.Struct, frozen=True):
     wasserstein: float
     wasserstein_sigma: float | None
     ks: float
+    outside: float = 0.0
 
 
 class Window(msgspec.Struct, frozen=True):
