@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from structlog.testing import capture_logs
 from tests.memory_stream import Record
 from tests.waiting import eventually
 
@@ -251,3 +252,31 @@ def test_a_search_leaves_the_members_own_client_alone(stream: ExactlyOnce, monke
     starts.close()
     go_on.set()
     eventually(lambda: asked == ["apart", "closed"], what="the search, then the end of its client")
+
+
+def test_a_long_wait_for_a_committed_offset_is_told_and_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that hangs on the group's offsets stops a partition without any other sign."""
+    clock, asked = [100.0], threading.Event()
+
+    def unanswered(_partitions: list[TopicPartition], timeout: float) -> list[Any]:
+        del timeout
+        asked.set()
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    apart = Client()
+    monkeypatch.setattr(apart, "committed", unanswered)
+    monkeypatch.setattr(apart, "close", lambda: None, raising=False)
+    monkeypatch.setattr("longshore.kafka.starts.time.monotonic", lambda: clock[0])
+    starts = Starts(cast("Any", Client()), "g", lambda: cast("Any", apart))
+    with capture_logs() as logs:
+        for seconds in (0, 29, 1, 1, 28, 2):
+            clock[0] += seconds
+            starts.look_again({("in", 3)})
+        starts.forget()
+        starts.look_again({("in", 3)})
+    assert asked.wait(5)
+    starts.close()
+    assert [(one["event"], one["partitions"], one["waited_s"]) for one in logs] == [
+        ("partitions wait for their committed offset", ["in[3]"], 30),
+        ("partitions wait for their committed offset", ["in[3]"], 61),
+    ]

@@ -6,16 +6,23 @@ second rebalance) for "no offset", and began a partition anew from its first rec
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
+import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from longshore.kafka.watched import Watched
 from longshore.stream import Partitions
 
+log = structlog.get_logger()
+
 SEARCH_S = 1.0
 """For one question; while a predecessor's transaction is open there is no answer, and it is asked again."""
+
+TOLD_S = 30.0
+"""A wait as long as this is told, and again each time it has lasted so much longer."""
 
 Offsets = dict[tuple[str, int], int]
 
@@ -34,6 +41,8 @@ class Starts:
         self._apart: Consumer | None = None
         self._watched = Watched(f"offsets {group}")
         self._search: Future[Offsets] | None = None
+        self._since: float | None = None
+        self._tell_at = 0.0
 
     def find(self, partitions: Partitions) -> Offsets:
         """Offsets to go on from, of the partitions whose answer is certain; the first where nothing is committed."""
@@ -44,16 +53,34 @@ class Starts:
         found: Offsets = {}
         if self._search is not None and self._search.done():
             found, self._search = self._search.result(), None
-        if self._search is None and partitions - found.keys():
-            asked = partitions - found.keys()
+        asked = partitions - found.keys()
+        self._tell(asked)
+        if self._search is None and asked:
             self._search = self._watched.start(lambda: self._find_apart(asked))
         return {place: offset for place, offset in found.items() if place in partitions}
+
+    def _tell(self, waiting: Partitions) -> None:
+        """Say so where partitions stand still for long: nothing else would."""
+        if not waiting:
+            self._since = None
+            return
+        now = time.monotonic()
+        if self._since is None:
+            self._since, self._tell_at = now, now + TOLD_S
+        if now >= self._tell_at:
+            self._tell_at = now + TOLD_S
+            log.warning(
+                "partitions wait for their committed offset",
+                partitions=sorted(f"{topic}[{number}]" for topic, number in waiting),
+                waited_s=round(now - self._since),
+                mend="a transaction is open on the group's offsets; if it stays: docs/operations/transaction-aborts.md",
+            )
 
     def forget(self) -> None:
         """Pass over a search: what it finds may be from before a commit, or before a partition went."""
         if self._search is not None:
             self._search.cancel()  # unless it is under way
-        self._search = None
+        self._search, self._since = None, None
 
     def close(self) -> None:
         """Let the searching client go, once what it is about is over."""

@@ -161,10 +161,14 @@ def broker_killed(world: World, fault: Fault) -> None:
     if fault.dice < DOUBLE:
         world.scorers.kill(_victim(world, fault))
     _moment.wait(fault.length_s)
-    world.until(world.kafka.is_fenced, "the controller knows that the broker is gone", CLEAN_END_S)
-    world.kafka.start()
+    _start_once_fenced(world)
     world.note("the broker answers again")
     world.recovered(fault.kind, flowing, clock)
+
+
+def _start_once_fenced(world: World) -> None:
+    world.until(world.kafka.is_fenced, "the controller knows that the broker is gone", CLEAN_END_S)
+    world.kafka.start()
 
 
 def broker_restarted(world: World, fault: Fault) -> None:
@@ -172,7 +176,7 @@ def broker_restarted(world: World, fault: Fault) -> None:
     flowing, clock = world.flowing(), Stopwatch()
     world.kafka.stop(kill=False)
     _moment.wait(fault.length_s)
-    world.kafka.start()
+    _start_once_fenced(world)
     world.recovered(fault.kind, flowing, clock)
 
 

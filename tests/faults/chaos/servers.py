@@ -76,12 +76,12 @@ class Controller(Broker):
 class Kafka(Restartable):
     """The broker: `bootstrap` directly, and a second listener on port `behind_proxy`, advertised as `proxy_port`.
 
-    The controller is a process of its own, as in production, and is not killed; and a killed broker comes back only
-    once the controller has noticed. Else the broker, the only one with its partitions, loads their coordinator with the
-    cluster's picture from before its death, is fenced a moment later, finds them without a leader, takes them for
-    deleted, and drops the markers of the transactions it was ending (Kafka 4.3.1, "Couldn't find leader endpoint").
-    Their readers then wait for ever, or the producer's next marker commits what was aborted: no client can mend that.
-    Where partitions have a second replica there is always a leader.
+    Where a partition has no leader for a moment, Kafka 4.3.1 takes it for deleted and drops the markers of the
+    transactions that are ending ("Couldn't find leader endpoint"): their readers wait for ever, or the producer's next
+    marker commits what was aborted, and no client can mend that. Where partitions have a second replica there is always
+    a leader. Here it must not run without one: it does not hand over its partitions before a clean end (there is
+    nobody to take them), the controller is a process of its own, as in production, and is not killed, and the broker
+    comes back only once the controller has noticed that it was gone (else it loads the picture from before its end).
     """
 
     def __init__(self, folder: Path, *, behind_proxy: int, proxy_port: int) -> None:
@@ -103,6 +103,7 @@ class Kafka(Restartable):
         brokers = {
             "process.roles": "broker",
             "node.id": "2",
+            "controlled.shutdown.enable": "false",
             "listeners": f"BROKER://{HOST}:{port},PROXIED://{HOST}:{behind_proxy}",
             "advertised.listeners": f"BROKER://{HOST}:{port},PROXIED://{HOST}:{proxy_port}",
         }
