@@ -15,6 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from longshore.codec import Codec
 from longshore.config import Settings
+from longshore.heap import collect_seldom
 from longshore.kafka.admin import create_topics
 from longshore.kafka.consuming import member_config
 from longshore.kafka.exactly_once import ExactlyOnce
@@ -56,6 +57,7 @@ def from_kafka(
             ),
             "counting role": lambda number: the_role(settings, topics, profile, records, number),
         }
+        collect_seldom()  # as `longshore monitor` does, for every contestant
         consume(settings, topics.predictions, records, lambda batch: None)  # the broker's page cache, and its compiler
         found: dict[str, list[Rate]] = {name: [] for name in contestants}
         for number in range(rounds):

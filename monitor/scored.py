@@ -1,4 +1,4 @@
-"""Predictions to columns: a whole batch in one pass where every value is good, value by value where one is not.
+"""Predictions to columns: in one pass where every value is good, value by value where one is not.
 
 All ways accept the same predictions with the same values; what a good record is, `longshore.codec` decides.
 """
@@ -23,6 +23,10 @@ from longshore.schema import Schema
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_EVENT_TIME)]
 READ = {"event_time": Milliseconds, "scored_at": Milliseconds, "prediction": float, "model_version": str, "route": str}
 """What counting reads of a prediction, beside its `record`."""
+
+
+AT_ONCE = 500
+"""Values decoded before any is put into columns: what they take is then still in the cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +69,10 @@ class ScoredDecoder:
 
     def decode(self, values: Sequence[bytes | None]) -> ScoredColumns:
         """The readable ones of n values, in order."""
+        pieces = [values[at : at + AT_ONCE] for at in range(0, max(1, len(values)), AT_ONCE)]
+        return _joined(list(map(self._piece, pieces)))
+
+    def _piece(self, values: Sequence[bytes | None]) -> ScoredColumns:
         try:
             return self._all(values)
         except (*UNREADABLE, TypeError, _DoubtError):
@@ -155,4 +163,19 @@ def _columns(
         good=good,
         values=table,
         texts=texts,
+    )
+
+
+def _joined(pieces: list[ScoredColumns]) -> ScoredColumns:
+    if len(pieces) == 1:
+        return pieces[0]
+    by_field = zip(*(piece.texts for piece in pieces), strict=True)
+    return ScoredColumns(
+        times=np.concatenate([piece.times for piece in pieces]),
+        scored_at=np.concatenate([piece.scored_at for piece in pieces]),
+        versions=list(chain.from_iterable(piece.versions for piece in pieces)),
+        routes=list(chain.from_iterable(piece.routes for piece in pieces)),
+        good=np.concatenate([piece.good for piece in pieces]),
+        values=np.concatenate([piece.values for piece in pieces], axis=1),
+        texts=[list(chain.from_iterable(of_field)) for of_field in by_field],
     )

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from longshore.config import Settings
+from longshore.heap import collect_seldom
 from longshore.kafka.exactly_once import ExactlyOnce
 from longshore.monitor.models import Profiles
 from longshore.monitor.service_count import Counting, watermarks_from_panes
@@ -110,6 +111,7 @@ def run(
             runtime.stop.set()
 
     threads = [threading.Thread(target=guarded, args=(one,), name=one.__name__, daemon=True) for one in chosen[1:]]
+    collect_seldom()
     for thread in threads:
         thread.start()
     guarded(chosen[0])

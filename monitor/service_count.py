@@ -23,7 +23,7 @@ from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter, Tally
 from longshore.records import UNREADABLE, ModelEvent, ModelEventKind
 from longshore.schema import Schema
-from longshore.stream import Batch, ExactlyOnceStream, Message, Partitions
+from longshore.stream import Batch, ExactlyOnceStream, Message, Partitions, by_partition, value_of
 from longshore.topics import Topics
 
 log = structlog.get_logger()
@@ -112,12 +112,10 @@ class Counting:
         return {number for topic, number in partitions if topic == self._topics.predictions}
 
     def _take(self, batch: list[Message]) -> None:
-        groups: dict[tuple[str, int], list[Message]] = {}
-        for message in batch:
-            groups.setdefault((message.topic(), message.partition()), []).append(message)
+        groups = by_partition(batch)
         self._recover(self._ours(groups))
         for (topic, partition), members in groups.items():
-            values = [message.value() for message in members]
+            values = list(map(value_of, members))
             if topic == self._topics.predictions:
                 self._counter.count(self._tallies[partition], values, (members[0].offset(), members[-1].offset()))
                 self._idle.hear(partition, time.monotonic())

@@ -10,7 +10,6 @@ here: forget it (`drop`).
 from __future__ import annotations
 
 import functools
-import gc
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from longshore.codec import Codec, Decoded
 from longshore.columns import Floats
 from longshore.config import Settings
 from longshore.errors import AbortedError
+from longshore.heap import collect_seldom
 from longshore.kafka.exactly_once import AtLeastOnce, ExactlyOnce
 from longshore.kafka.outlet import Hooks
 from longshore.projector import Projector
@@ -41,9 +41,6 @@ log = structlog.get_logger()
 NO_MODEL_WAIT_S = 0.2
 TRANSACTION_BYTES = 32 * 1024 * 1024
 """Of input: a transaction ends when it has so much, which bounds what the client holds whatever the records' size."""
-YOUNG_OBJECTS = 100_000
-"""A batch makes tens of thousands of short-lived objects, none in a cycle: with Python's default of 700 the collector
-takes a quarter of the scorer's time to find that out."""
 FREE_ABORTS, ABORT_WAIT_S = 5, 2.0
 """After so many in a row something refuses the records themselves, and an operator is needed: no haste."""
 REST_S = {"exactly_once": 0.006, "at_least_once": 0.002}
@@ -248,8 +245,7 @@ def run(
     for thread in threads:
         thread.start()
     stream = _open(settings, instance, topics.records, scorer, runtime.stop)
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)
+    collect_seldom()
     sys.setswitchinterval(SWITCH_S)
     try:
         scorer.serve(stream, runtime)

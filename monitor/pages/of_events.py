@@ -212,7 +212,8 @@ def _readings(
 ) -> list[Reading]:
     values = values_of(stream)
     titles = {**METRICS, "wasserstein": wasserstein_title(stream.kind, stream.wasserstein_sigma)}
-    own = {key.removeprefix(f"{stream.name}."): limit for key, limit in thresholds.items()}
+    prefix = f"{stream.name}."
+    own = {key.removeprefix(prefix): limit for key, limit in thresholds.items() if key.startswith(prefix)}
     return [
         Reading(
             metric,
@@ -220,7 +221,7 @@ def _readings(
             values[metric],
             usual.get(metric),
             thresholds.get("js_floor") if metric == "js" else None,
-            fixed_limit(own, metric, sigma=stream.wasserstein_sigma is not None),
+            fixed_limit(thresholds | own, metric, sigma=stream.wasserstein_sigma is not None),
         )
         for metric in METRICS
     ]

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any, Protocol
 
 Partitions = set[tuple[str, int]]
@@ -24,6 +25,24 @@ class Message(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
     def headers(self) -> list[tuple[str, bytes]] | None: ...  # noqa: D102
     def timestamp(self) -> tuple[int, int]: ...  # noqa: D102
+
+
+topic_of, partition_of, value_of = methodcaller("topic"), methodcaller("partition"), methodcaller("value")
+"""To be mapped over a batch: faster than a loop that calls the methods."""
+
+
+def places_of(batch: Sequence[Message]) -> Iterator[tuple[str, int]]:
+    """Each message's topic and partition."""
+    return zip(map(topic_of, batch), map(partition_of, batch), strict=True)
+
+
+def by_partition(batch: Sequence[Message]) -> dict[tuple[str, int], list[Message]]:
+    """The messages of each partition, in order."""
+    places = list(places_of(batch))
+    found: dict[tuple[str, int], list[Message]] = {place: [] for place in dict.fromkeys(places)}
+    for message, members in zip(batch, map(found.__getitem__, places), strict=True):
+        members.append(message)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

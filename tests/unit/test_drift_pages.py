@@ -312,7 +312,7 @@ def test_fixed_thresholds_in_an_event_are_drawn():
     told = told_episode(resolved=False)
     last = told[-2].event
     assert last.kind == "verdict"
-    last.thresholds.update({"psi": 0.2, "cargo.ks": 0.1, "crew.ks": 0.3})
+    last.thresholds.update({"psi": 0.2, "cargo.ks": 0.1, "crew.ks": 0.3, "ks": 0.5})
     first = page_of(told).parts[0]
     fixed = {line.reading.metric: line.reading.fixed for line in first.lines}
     assert (fixed["psi"], fixed["ks"], fixed["js"]) == (0.2, 0.1, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any, Unpack
 
 import structlog
@@ -21,7 +22,7 @@ from longshore.kafka.consuming import asking_config, is_incremental, member_conf
 from longshore.kafka.lag import LagReport, lags
 from longshore.kafka.outlet import Hooks, Outlet
 from longshore.kafka.starts import SEARCH_S, Starts
-from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single
+from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single, places_of
 
 log = structlog.get_logger()
 
@@ -154,9 +155,9 @@ class GroupMember:
     def _records(self, events: list[Any]) -> list[Message]:
         """The records among what came, their positions noted; ends of partitions and errors are dealt with."""
         ends: dict[tuple[str, int], int] = {}
-        if [error for event in events if (error := event.error()) is not None]:
+        if any(map(methodcaller("error"), events)):
             events = [event for event in events if self._is_record(event, ends)]
-        lasts = {(event.topic(), event.partition()): event for event in events}
+        lasts = dict(zip(places_of(events), events, strict=True))
         last = {place: event.offset() for place, event in lasts.items()}
         self._before = dict(self._positions)
         ours = self._assigned - self._waiting
