@@ -32,7 +32,7 @@ from longshore.config import Settings
 from longshore.monitor.binning import count_columns
 from longshore.monitor.counts import StreamCounter
 from longshore.monitor.derived import ratio
-from longshore.monitor.messages import Counted, PaneDelta, encode, pack
+from longshore.monitor.messages import Counted, PaneDelta, encode, pack, pack_small
 from longshore.monitor.models import PREDICTION, Profiles, Watched
 from longshore.monitor.panes import PaneCounter, Tally
 from longshore.monitor.reference import build_profile
@@ -74,7 +74,7 @@ def main() -> None:
 def _profile() -> bytes:
     rows = history_frame(10_000, 1)
     fitted = rows[list(SCHEMA.feature_names)].assign(prediction=rows[SCHEMA.target].astype(float))
-    return build_profile(fitted, [field.name for field in SCHEMA.nominal], SCHEMA.derived)
+    return build_profile(fitted, [field.name for field in SCHEMA.nominal], SCHEMA.derived, SCHEMA.place)
 
 
 def templates() -> list[list[bytes]]:
@@ -134,17 +134,19 @@ def a_pane(profile: bytes) -> None:
     for rows in (1, 100, 10_000, 200_000):
         deltas = list(counter.count(columns, np.arange(rows), np.zeros(rows, dtype=np.int64)))
         counts, sums = sum(delta.counts for delta in deltas), sum(delta.sums for delta in deltas)
-        _tell_pane(rows, counts, sums)
+        _tell_pane(rows, counts, sums, sum(delta.segments for delta in deltas))
     random = np.random.default_rng(0)  # as many rows as would take days: every digit of a count is noise
-    _tell_pane(10**9, counts * 5_000 + random.integers(0, 5_000, total), sums * 5_000 + random.integers(0, 9**9, total))
+    counts, sums = counts * 5_000 + random.integers(0, 5_000, total), sums * 5_000 + random.integers(0, 9**9, total)
+    segments = sum(delta.segments for delta in deltas)
+    _tell_pane(10**9, counts, sums, segments * 5_000 + random.integers(0, 5_000, len(segments)))
 
 
-def _tell_pane(rows: int, counts: Any, sums: Any) -> None:
+def _tell_pane(rows: int, counts: Any, sums: Any, segments: Any) -> None:
     delta = PaneDelta(0, "v1", "champion", rows, "0" * 12, pack(counts, sums))
     on_topic = len(encode(Counted(0, 1, 0, rows, START_MS, [delta])))
-    print(
-        f"  {rows:13,} rows: {counts.nbytes + sums.nbytes:7,} bytes in memory, {on_topic:7,} on the topic", flush=True
-    )
+    apart = f"segments apart {segments.nbytes:7,} and {len(pack_small(segments)):7,}"
+    held = counts.nbytes + sums.nbytes
+    print(f"  {rows:13,} rows: {held:7,} bytes in memory, {on_topic:7,} on the topic; {apart}", flush=True)
 
 
 def memory(profile: bytes, records: int) -> None:

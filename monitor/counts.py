@@ -20,7 +20,8 @@ from longshore.monitor.frames import usable
 from longshore.monitor.lookup import Lookup, Table
 from longshore.monitor.models import PREDICTION, Watched
 from longshore.monitor.scored import ScoredColumns
-from longshore.profile import Floats, Ints, StreamProfile
+from longshore.monitor.segments import members, shape
+from longshore.profile import Floats, Ints, Segmentation, StreamProfile
 from longshore.schema import Kind, Schema
 
 CHUNK = min(2_048, SUM_CHUNK)
@@ -32,12 +33,13 @@ MOST_PANES = 32
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What `records` rows add to the counts, int64[T], and fixed-point sums, int64[T], of a pane."""
+    """What `records` rows add to a pane: counts int64[T], fixed-point sums int64[T], segments' deciles int64[S·C]."""
 
     pane: int
     records: int
     counts: Ints
     sums: Ints
+    segments: Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +59,52 @@ class _Texts:
     def bins(self, columns: ScoredColumns) -> Ints:
         """The bin of every value, int64[n]."""
         return np.fromiter(map(self.known.get, columns.texts[self.item], repeat(self.unseen)), np.int64, len(columns))
+
+
+class _Segments:
+    """The deciles of all streams by segment, of rows whose fine bins are known.
+
+    A row in no segment of a segmentation is counted in a last one, which is left out.
+    """
+
+    def __init__(self, watched: Watched, order: list[str]) -> None:
+        """`order` names the streams as their bins are given, the numeric ones first."""
+        profile, starts = watched.profile, watched.layout.starts
+        self.segments, self._deciles = shape(profile)
+        first = np.cumsum([0, *(int(stream.coarse[-1]) + 1 for stream in profile.streams)])
+        self._decile_of = np.concatenate([at + s.coarse for at, s in zip(first[:-1], profile.streams, strict=True)])
+        self._by_bin: list[tuple[int, int, Ints]] = []
+        self._by_place: list[tuple[int, Segmentation, list[int]]] = []
+        at = 0
+        for one in profile.segmentations:
+            if len(one.streams) == 1:
+                (name,) = one.streams
+                k = [stream.name for stream in profile.streams].index(name)
+                found = np.r_[members(one, {name: profile.streams[k].categories}), -1, -1]
+                table = np.where(found >= 0, at + found, self.segments)
+                self._by_bin.append((order.index(name), int(starts[k]), table))
+            else:
+                self._by_place.append((at, one, [order.index(name) for name in one.streams]))
+            at += len(one.labels)
+
+    def count(self, bins: Ints, values: Floats, each: Ints, panes: int) -> Ints:
+        """Counts int64[panes, S·C] of fine bins int64[streams, n] and numeric values float64[…, n], missing as NaN."""
+        total = (self.segments + 1) * self._deciles
+        counts = np.zeros((panes, total), dtype=np.int64)
+        deciles = self._decile_of.take(bins)
+        deciles += each * total
+        for of_rows in self._rows(bins, values):
+            flat = deciles + of_rows * self._deciles
+            counts += np.bincount(flat.ravel(), minlength=panes * total).reshape(counts.shape)
+        return counts[:, : self.segments * self._deciles]
+
+    def _rows(self, bins: Ints, values: Floats) -> Iterator[Ints]:
+        """Each row's segment, by segmentation."""
+        for row, start, table in self._by_bin:
+            yield table.take(bins[row] - start)
+        for at, one, (x, y) in self._by_place:
+            found = members(one, dict(zip(one.streams, (values[x], values[y]), strict=True)))
+            yield np.where(found >= 0, at + found, self.segments)
 
 
 class StreamCounter:
@@ -88,26 +136,29 @@ class StreamCounter:
         starts = [start for _, start, _ in numeric]
         self._lookup = Lookup([table for table, _, _ in numeric], [stream.edges for stream in streams], starts)
         self._missing = np.array([[start + len(s.counts) - 1] for s, start in zip(streams, starts, strict=True)])
-        self._scales = np.array([[stream.scale] for stream in streams])
+        self._scales = np.array([[stream.scale] for stream in streams]).reshape(-1, 1)
         found = [rows[stream.name] for stream in streams]
         self._rows = [row for row, _ in found]
         self._ratios = [i for i, (_, over) in enumerate(found) if over is not None]
         self._over = [over for _, over in found if over is not None]
+        nominal = [stream.name for stream in watched.profile.streams if stream.kind is Kind.NOMINAL]
+        self._segments = _Segments(watched, [stream.name for stream in streams] + nominal)
 
     def count(self, columns: ScoredColumns, rows: Ints, panes: Ints) -> Iterator[Delta]:
         """What the records at positions `rows` add to their `panes`; a pane may come more than once."""
         texts = [stream.bins(columns) for stream in self._texts]
         for chosen, numbers, each in _chunks(rows, panes):
-            counts, sums = self._numbers(columns.values[:, chosen], each, len(numbers))
-            for bins in texts:
-                counts += self._by_pane(bins[chosen], each, len(numbers))
+            values, bins, whole = self._numbers(columns.values[:, chosen])
+            # Whole numbers, and so few that a float64 holds their sums exactly.
+            sums = self._by_pane(bins, each, len(numbers), whole.ravel()).astype(np.int64)
+            bins = np.concatenate([bins, *(of_stream[None, chosen] for of_stream in texts)])
+            counts = self._by_pane(bins, each, len(numbers))
+            segments = self._segments.count(bins, values, each, len(numbers))
             records = np.bincount(each, minlength=len(numbers))
-            yield from map(Delta, numbers, records.tolist(), counts, sums)
+            yield from map(Delta, numbers, records.tolist(), counts, sums, segments)
 
-    def _numbers(self, columns: Floats, each: Ints, panes: int) -> tuple[Ints, Ints]:
-        """Counts and sums of the numeric streams, int64[panes, T]."""
-        if not self._rows:
-            return np.zeros((panes, self._total), np.int64), np.zeros((panes, self._total), np.int64)
+    def _numbers(self, columns: Floats) -> tuple[Floats, Ints, Floats]:
+        """The numeric streams' values (missing as NaN), bins and fixed-point values, each [streams, n]."""
         values = columns.take(self._rows, axis=0)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             if self._ratios:
@@ -117,9 +168,9 @@ class StreamCounter:
         present = usable(values)
         if not present.all():
             bins = np.where(present, bins, self._missing)
+            values[~present] = np.nan
             whole[~present] = 0.0  # as in the library, where what is too large to use is NaN before it is summed
-        # Whole numbers, and so few that a float64 holds their sums exactly.
-        return self._by_pane(bins, each, panes), self._by_pane(bins, each, panes, whole.ravel()).astype(np.int64)
+        return values, bins, whole
 
     def _by_pane(self, bins: Ints, each: Ints, panes: int, weights: Floats | None = None) -> Any:
         """The counts of bins in each pane, or the sums of their weights, [panes, T]."""

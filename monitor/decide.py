@@ -8,7 +8,7 @@ statistics `report`'s; transactions and topics are `service`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from longshore.monitor.messages import (
 )
 from longshore.monitor.models import Profiles, Watched
 from longshore.monitor.report import Report, report_judged
+from longshore.monitor.segments import counted_segments
 from longshore.monitor.sequence import Alarm, Evidence, Sequence
 from longshore.monitor.significance import FLOORS
 from longshore.monitor.snapshots import Snapshot
@@ -181,6 +182,8 @@ class Decider:
         report = report_judged(watched.profile, watched.layout, counted, evidence.judged, evidence.limit)
         thresholds = Thresholds.of(self._settings.thresholds, [stream.name for stream in watched.profile.streams])
         report = thresholds.apply(report)
+        if report.alert or self._episodes.state.episode:
+            report = replace(report, segments=counted_segments(watched.profile, filled.segments, filled.records))
         window = filled.window(self._settings.pane_ms)
         self._last_window, self._last_index = window, filled.index
         judged = Judged(
@@ -234,7 +237,8 @@ class Decider:
                 "by_scale": {str(scale): p for scale, p in evidence.by_scale.items()},
                 "limit": evidence.limit,
                 "run_length": evidence.run_length,
-            },
+            }
+            | _segments(report),
         )
 
     def _era_event(self, begun: EraBegun) -> DriftEvent:
@@ -246,7 +250,7 @@ class Decider:
     def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
         if told.request is not None:
             outputs.requests.append(told.request)
-        picture = report.picture() if report is not None and told.kind == "alert" else {}
+        picture = report.picture() | _segments(report) if report is not None and told.kind == "alert" else {}
         outputs.events.append(
             self._event(
                 told.kind,
@@ -278,6 +282,10 @@ class Decider:
             streams=given.get("streams", []),
             detail=detail,
         )
+
+
+def _segments(report: Report) -> dict[str, Any]:
+    return {"segments": [asdict(segment) for segment in report.segments]} if report.segments else {}
 
 
 def decide_all(decider: Decider, values: Iterable[tuple[int, bytes | None]]) -> Outputs:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import zlib
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from longshore.errors import FormatError
 from longshore.profile import Ints
@@ -23,7 +25,8 @@ class PaneDelta(msgspec.Struct, frozen=True):
     """Counts to add to one pane: event times from `pane`·pane length on, of one model version and route.
 
     `bins` holds int64 little-endian counts of all fine bins, then their fixed-point sums, deflated, in base64;
-    `layout` names the profile that made the bins.
+    `layout` names the profile that made the bins. `segments` holds the deciles' counts by segment, in the profile's
+    order; empty where they were not counted.
     """
 
     pane: int
@@ -32,6 +35,7 @@ class PaneDelta(msgspec.Struct, frozen=True):
     records: int
     layout: str
     bins: str
+    segments: str = ""
 
 
 class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
@@ -121,7 +125,7 @@ def unpack(text: str) -> tuple[Ints, Ints]:
 
 def pack_counts(counts: Ints) -> str:
     """An int64 array as text: little-endian, deflated, in base64."""
-    return base64.b64encode(zlib.compress(counts.astype("<i8").tobytes(), 1)).decode("ascii")
+    return _text(counts.astype("<i8"))
 
 
 def unpack_counts(text: str) -> Ints:
@@ -132,6 +136,42 @@ def unpack_counts(text: str) -> Ints:
 
     """
     try:
-        return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<i8").astype(np.int64)
-    except (ValueError, zlib.error) as error:
+        return np.frombuffer(_data(text), dtype="<i8").astype(np.int64)
+    except ValueError as error:
         raise FormatError(f"a pane's counts are damaged: {error}", mend="see who else writes to drift.panes") from error
+
+
+def pack_small(counts: Ints) -> str:
+    """An int64 array of counts, mostly small, as text: the width in bytes, then each so wide; empty for none."""
+    if not len(counts):
+        return ""
+    width = next(width for width in (1, 2, 4, 8) if int(counts.max()) < 1 << (8 * width - 1))
+    return f"{width}{_text(counts.astype(f'<i{width}'))}"
+
+
+def unpack_small(text: str) -> Ints:
+    """The array of `pack_small`.
+
+    Raises:
+        FormatError: damaged.
+
+    """
+    if not text:
+        return np.zeros(0, np.int64)
+    try:
+        return np.frombuffer(_data(text[1:]), dtype=f"<i{int(text[0])}").astype(np.int64)
+    except (ValueError, TypeError) as error:
+        raise FormatError(
+            f"a pane's segments are damaged: {error}", mend="see who else writes to drift.panes"
+        ) from error
+
+
+def _text(values: npt.NDArray[Any]) -> str:
+    return base64.b64encode(zlib.compress(values.tobytes(), 1)).decode("ascii")
+
+
+def _data(text: str) -> bytes:
+    try:
+        return zlib.decompress(base64.b64decode(text))
+    except zlib.error as error:
+        raise ValueError(str(error)) from error

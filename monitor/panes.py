@@ -6,6 +6,7 @@ is decided here, by the partition's own content and order alone, so that it does
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.monitor.counts import StreamCounter
-from longshore.monitor.messages import Counted, LabelsSeen, PaneDelta, pack
+from longshore.monitor.messages import Counted, LabelsSeen, PaneDelta, pack, pack_small
 from longshore.monitor.models import Profiles, Watched
 from longshore.monitor.scored import ScoredColumns, ScoredDecoder
+from longshore.monitor.segments import shape
 from longshore.profile import Ints
 from longshore.records import UNREADABLE
 from longshore.schema import Schema
@@ -40,12 +42,13 @@ class Labelled(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Pane:
-    """One pane's growing counts, int64[T], and fixed-point sums, int64[T]."""
+    """One pane's growing counts, int64[T], fixed-point sums, int64[T], and segments' deciles, int64[S·C]."""
 
     watched: Watched
     records: int
     counts: Ints
     sums: Ints
+    segments: Ints
 
 
 @dataclass(slots=True)
@@ -67,7 +70,7 @@ class Tally:
     def message(self, partition: int, partitions: int) -> Counted:
         """The delta for `drift.panes`; panes in order, so that equal tallies give equal bytes."""
         deltas = [
-            PaneDelta(pane, version, route, p.records, p.watched.name, pack(p.counts, p.sums))
+            PaneDelta(pane, version, route, p.records, p.watched.name, pack(p.counts, p.sums), pack_small(p.segments))
             for (pane, version, route), p in sorted(self.panes.items())
         ]
         return Counted(
@@ -153,6 +156,7 @@ class PaneCounter:
             held.records += delta.records
             held.counts += delta.counts
             held.sums += delta.sums
+            held.segments += delta.segments
 
     def _counter(self, watched: Watched) -> StreamCounter:
         if watched.name not in self._counters:
@@ -173,5 +177,5 @@ def _groups(columns: ScoredColumns, rows: Ints) -> dict[tuple[str, str], Ints]:
 
 
 def _empty(watched: Watched) -> Pane:
-    total = watched.layout.total
-    return Pane(watched, 0, np.zeros(total, np.int64), np.zeros(total, np.int64))
+    total, segments = watched.layout.total, math.prod(shape(watched.profile))
+    return Pane(watched, 0, np.zeros(total, np.int64), np.zeros(total, np.int64), np.zeros(segments, np.int64))

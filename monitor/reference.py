@@ -18,8 +18,9 @@ from longshore.monitor.binning import bin_column, count_columns, encode, profile
 from longshore.monitor.calibration import calibrate
 from longshore.monitor.derived import Ratios, with_ratios
 from longshore.monitor.frames import Column, read_as, read_columns
+from longshore.monitor.joint import Rows, judge_together
 from longshore.monitor.layout import FineLayout, side_by_side
-from longshore.monitor.report import Report, report_counts, with_samples
+from longshore.monitor.report import FAMILIES, Report, report_counts, with_joint, with_samples
 from longshore.monitor.segments import reference_segments, window_segments
 from longshore.monitor.sequence import Alarm, Sequence
 from longshore.profile import Floats, Ints, Profile
@@ -29,13 +30,19 @@ from longshore.schema import Derived, Kind
 class Reference:
     """A reference sample: its frozen bins, the calibration of its tests, and its values for exact distances.
 
+    `rows`, up to 5,000 of them, are for the joint test; a reference that has none can do all but that.
+
     >>> reference = Reference.fit(train, categorical=["region"])      # doctest: +SKIP
     >>> report = reference.compare(today)                             # doctest: +SKIP
     >>> report.alert, [stream.name for stream in report.streams[:3]]  # doctest: +SKIP
     """
 
-    def __init__(self, profile: Profile, values: Mapping[str, Floats], derived: Ratios) -> None:
+    def __init__(
+        self, profile: Profile, values: Mapping[str, Floats], derived: Ratios, rows: Rows | None = None, seed: int = 0
+    ) -> None:
         self.profile = profile
+        self._rows = rows
+        self._seed = seed
         self._values = values
         self._derived = derived
         self.layout = FineLayout.of_profile(profile)
@@ -69,7 +76,7 @@ class Reference:
         profile = Profile(rows=len(frame), streams=streams, calibration=calibrate(coded, len(frame), seed=seed))
         profile = replace(profile, segmentations=reference_segments(profile, columns, place))
         values = {c.name: np.sort(c.values[~np.isnan(c.values)]) for c in columns if c.kind is Kind.NUMERIC}
-        return cls(profile, values, dict(derived or {}))
+        return cls(profile, values, dict(derived or {}), Rows.of(columns, seed), seed)
 
     @property
     def names(self) -> list[str]:
@@ -103,16 +110,31 @@ class Reference:
         bins = [bin_column(s, c.values) for s, c in zip(self.profile.streams, self._read(frame), strict=True)]
         return side_by_side([stream.ranks for stream in self.profile.streams], bins)
 
-    def compare(self, frame: pd.DataFrame, *, alpha: float = 0.05) -> Report:
+    def compare(self, frame: pd.DataFrame, *, alpha: float = 0.05, joint: bool = False) -> Report:
         """Compare `frame` with the reference; `alpha` is the chance of any alert at all when nothing drifted.
 
+        `joint` asks, too, whether whole rows can be told apart (`Report.joint`, a second or two): the only test that
+        sees columns which go together otherwise than before while each by itself is as it was. It takes half of alpha.
+
         Raises:
-            DataError: no rows, columns missing or too many, text where the reference has numbers.
+            DataError: no rows, columns missing or too many, text where the reference has numbers; `joint` of a
+                reference that has no rows.
 
         """
         if not 0 < alpha < 1:
             raise DataError(f"alpha is {alpha}", mend="give a chance between 0 and 1")
+        if not joint:
+            return self._compare(self._read(frame), alpha)
+        if self._rows is None:
+            what = "columns cannot be judged together: this reference is a profile alone, without rows"
+            raise DataError(what, mend="make it with Reference.fit from the rows themselves")
         columns = self._read(frame)
+        current = Rows.of(columns, self._seed)
+        together = judge_together(self._rows, current, alpha=alpha, tests=FAMILIES, seed=self._seed)
+        return with_joint(self._compare(columns, alpha / FAMILIES), together, alpha)
+
+    def _compare(self, columns: list[Column], alpha: float) -> Report:
+        """Each stream by itself."""
         bins, counts, sums = count_columns(self.profile.streams, [column.values for column in columns])
         report = report_counts(self.profile, self.layout, counts, sums, alpha)
         report = replace(report, segments=window_segments(self.profile, columns, bins))
@@ -178,7 +200,9 @@ class Watch:
         return Seen(self._rows, alert, judged.p_value, over)
 
 
-def build_profile(frame: pd.DataFrame, categorical: Names[str], derived: Names[Derived] = ()) -> bytes:
+def build_profile(
+    frame: pd.DataFrame, categorical: Names[str], derived: Names[Derived] = (), place: tuple[str, str] | None = None
+) -> bytes:
     """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`."""
     ratios = {each.name: (each.numerator, each.denominator) for each in derived}
-    return Reference.fit(frame, categorical, derived=ratios).profile.to_bytes()
+    return Reference.fit(frame, categorical, derived=ratios, place=place).profile.to_bytes()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from longshore.monitor import distances
+from longshore.monitor.joint import AUC_FLOOR, Joint
 from longshore.monitor.layout import FineLayout
 from longshore.monitor.segments import SegmentMoved
 from longshore.monitor.significance import FLOORS, Judgement, judge
@@ -20,6 +21,9 @@ from longshore.monitor.usual import METRICS, usual_for
 from longshore.profile import DEFINITIONS, Floats, Ints, Profile, StreamProfile
 from longshore.records import Moved
 from longshore.schema import Kind
+
+FAMILIES = 2
+"""That share alpha when the columns are judged together, too: the streams, and the joint test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class StreamReport:
         usual: by distance, its median, 95 % and 99 % quantile without drift at this window's size.
         bins: what moved.
         fixed: the user's own limits by metric, which decided the alert; empty: the calibrated tests did.
+        q_value: the false-discovery rate at which this stream counts as moved: of the streams with q ≤ 0.1 at most a
+            tenth are expected to be false (`benjamini_hochberg` of all streams' own p-values).
 
     """
 
@@ -82,6 +88,7 @@ class StreamReport:
     usual: dict[str, list[float]]
     bins: Bins
     fixed: dict[str, float] = field(default_factory=dict)
+    q_value: float = 1.0
 
     def moved(self) -> Moved:
         """The stream as it stands in a drift event's ranking."""
@@ -90,7 +97,11 @@ class StreamReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A window against the reference; `streams` most moved first: alerts, then by own p-value, then by distance."""
+    """A window against the reference; `streams` most moved first: alerts, then by own p-value, then by distance.
+
+    `joint` is the test of the columns together, where it was asked for. Then it and the streams share alpha, and all
+    p-values that are adjusted (not `own_p_value`) are adjusted for that, too.
+    """
 
     alert: bool
     p_value: float
@@ -100,6 +111,7 @@ class Report:
     reference_limited: bool
     streams: list[StreamReport]
     segments: list[SegmentMoved] = field(default_factory=list)
+    joint: Joint | None = None
 
     def picture(self) -> dict[str, Any]:
         """What moved in the top stream: each bin's share on both sides."""
@@ -118,7 +130,7 @@ class Report:
         return {
             "definitions": DEFINITIONS,
             **asdict(self),
-            "thresholds": {"alpha": self.alpha} | FLOORS,
+            "thresholds": {"alpha": self.alpha} | FLOORS | ({"auc_floor": AUC_FLOOR} if self.joint else {}),
         }
 
 
@@ -140,7 +152,11 @@ def report_judged(
     parts = zip(profile.streams, layout.split(counts), layout.split(sums), strict=True)
     rows = int(counts[: layout.sizes[0]].sum())
     usual = usual_for(profile.calibration, rows)
-    streams = [_stream(i, stream, (part, total), judged, usual[i]) for i, (stream, part, total) in enumerate(parts)]
+    q_values = benjamini_hochberg(judged.single)
+    streams = [
+        replace(_stream(i, stream, (part, total), judged, usual[i]), q_value=float(q_values[i]))
+        for i, (stream, part, total) in enumerate(parts)
+    ]
     return Report(
         alert=judged.alert,
         p_value=judged.p_value,
@@ -162,6 +178,38 @@ def with_samples(report: Report, profile: Profile, samples: Iterable[tuple[str, 
         sigma = moved / std[name] if std[name] > 0 else None
         exact[name] = {"wasserstein": moved, "wasserstein_sigma": sigma, "ks": ks, "ks_p_value": ks_p}
     return replace(report, streams=[replace(s, **exact.get(s.name, {})) for s in report.streams])
+
+
+def with_joint(report: Report, joint: Joint, alpha: float) -> Report:
+    """The report of streams judged at alpha / `FAMILIES`, with the test of the columns together judged at as much.
+
+    Bonferroni's inequality: the chance of any alert stays at most alpha, however the two depend on each other. All
+    adjusted p-values are of both families, so that each is still compared with alpha.
+    """
+    streams = [replace(stream, p_value=min(1.0, FAMILIES * stream.p_value)) for stream in report.streams]
+    return replace(
+        report,
+        alert=report.alert or joint.alert,
+        p_value=min(1.0, FAMILIES * report.p_value, joint.p_value),
+        alpha=alpha,
+        streams=streams,
+        joint=joint,
+    )
+
+
+def benjamini_hochberg(p_values: Floats) -> Floats:
+    """q-values, float64[n]: the smallest rate at which each is among the discoveries (Benjamini & Hochberg 1995).
+
+    With p₍₁₎ ≤ … ≤ p₍ₙ₎ it is q₍ᵢ₎ = min over j ≥ i of p₍ⱼ₎·n/j. Those with q ≤ r hold at most a share r of false
+    ones on average, where the tests are independent or, as columns that move together mostly are, positively dependent
+    (Benjamini & Yekutieli 2001).
+    """
+    order = np.argsort(p_values, kind="stable")
+    count = len(p_values)
+    scaled = p_values[order] * (count / np.arange(1, count + 1))
+    q_values = np.empty(count)
+    q_values[order] = np.minimum(1.0, np.minimum.accumulate(scaled[::-1])[::-1])
+    return q_values
 
 
 def most_moved(stream: StreamReport) -> tuple[bool, float, float, str]:

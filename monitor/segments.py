@@ -1,7 +1,8 @@
 """Where a drift is: the same streams within segments of the rows, categories of nominal streams and cells of a map.
 
 Segments are chosen on the reference and frozen with it. For each, the deciles' counts of every stream are kept; a
-window's are compared with them segment by segment. Pure; which rows are whose is decided here, too.
+window's are compared with them segment by segment. Pure; which rows are whose is decided here, too. Counting them in a
+stream is `longshore.monitor.counts`'s work.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import numpy as np
 from scipy import special
 
 from longshore.errors import DataError
-from longshore.monitor import distances
 from longshore.monitor.binning import bin_column
 from longshore.monitor.frames import Column
 from longshore.monitor.layout import side_by_side
+from longshore.monitor.significance import jensen_shannon_by_stream
 from longshore.profile import Floats, Ints, Profile, Segmentation
 from longshore.schema import Kind
 
@@ -95,7 +96,15 @@ def reference_segments(
 def window_segments(profile: Profile, columns: Sequence[Column], bins: Sequence[Ints]) -> list[SegmentMoved]:
     """What moved in which segment of a window, given its columns and their fine bins; the first `SHOWN`."""
     windows = _counted(profile, profile.segmentations, columns, bins)
-    return judge_segments(profile, windows, len(bins[0]))[:SHOWN]
+    return judge_segments(profile, np.concatenate(windows), len(bins[0])) if windows else []
+
+
+def counted_segments(profile: Profile, counts: Ints, rows: int) -> list[SegmentMoved]:
+    """The same of a window's counts as panes hold them, int64[S·C]; nothing where they were not counted."""
+    segments, deciles = shape(profile)
+    if not segments or len(counts) != segments * deciles:
+        return []
+    return judge_segments(profile, counts.reshape(segments, deciles), rows)
 
 
 def _counted(
@@ -105,6 +114,11 @@ def _counted(
     values = {column.name: column.values for column in columns}
     cells, total = side_by_side([stream.coarse for stream in profile.streams], bins), int(_deciles(profile).sum())
     return [count(members(one, values), len(one.labels), cells, total) for one in segmentations]
+
+
+def shape(profile: Profile) -> tuple[int, int]:
+    """S, segments of all segmentations together, and C, decile bins of all streams side by side."""
+    return sum(len(one.labels) for one in profile.segmentations), int(_deciles(profile).sum())
 
 
 def _deciles(profile: Profile) -> Ints:
@@ -168,42 +182,57 @@ def count(rows_in: Ints, segments: int, cells: Ints, total: int) -> Ints:
     return np.bincount(flat.ravel(), minlength=segments * total).reshape(segments, total)
 
 
-def judge_segments(profile: Profile, windows: Sequence[Ints], rows: int) -> list[SegmentMoved]:
-    """All streams in all segments with rows enough, most moved first.
+def judge_segments(profile: Profile, counts: Ints, rows: int) -> list[SegmentMoved]:
+    """The streams in segments with rows enough, most moved first; the first `SHOWN`.
 
-    `windows` are int64[segments, T] deciles' counts by segmentation, of a window of `rows`. A stream that makes the
-    segments is not judged within its own.
+    `counts` are int64[S, C] (`shape`), of a window of `rows`. A stream that makes the segments is not judged within
+    its own.
     """
-    found: list[SegmentMoved] = []
     sizes = _deciles(profile)
-    starts = np.r_[0, np.cumsum(sizes)]
-    for segmentation, counts in zip(profile.segmentations, windows, strict=True):
-        for label, p, q in zip(segmentation.labels, segmentation.counts, counts, strict=True):
-            m, n = int(p[: sizes[0]].sum()), int(q[: sizes[0]].sum())
-            if min(m, n) < LEAST_ROWS:
-                continue
-            for k, stream in enumerate(profile.streams):
-                if stream.name in segmentation.streams:
-                    continue
-                sides = p[starts[k] : starts[k + 1]], q[starts[k] : starts[k + 1]]
-                js = distances.jensen_shannon(*map(distances.shares, sides))
-                shares, p_value = (n / rows, m / profile.rows), likelihood_ratio_p(*sides)
-                found.append(SegmentMoved(segmentation.name, label, stream.name, n, *shares, p_value, js))
-    ranked = sorted(found, key=lambda segment: (segment.p_value, -segment.js))
-    return [replace(segment, p_value=min(1.0, segment.p_value * len(found))) for segment in ranked]
+    starts = np.r_[0, np.cumsum(sizes)[:-1]]
+    reference = np.concatenate([one.counts for one in profile.segmentations])
+    m, n = (side[:, : sizes[0]].sum(axis=1) for side in (reference, counts))
+    names = [stream.name for stream in profile.streams]
+    segments = [(one, label) for one in profile.segmentations for label in one.labels]
+    judged = np.array([[name not in one.streams for name in names] for one, _ in segments])
+    judged &= (np.minimum(m, n) >= LEAST_ROWS)[:, None]
+    p_values = np.where(judged, likelihood_ratio_p(reference, counts, starts), 1.0)
+    js = jensen_shannon_by_stream(reference, counts, sizes)
+    family = int(judged.sum())
+    ranked = np.lexsort((-js.ravel(), p_values.ravel(), ~judged.ravel()))[: min(SHOWN, family)]
+    found = []
+    for i, k in zip(*np.unravel_index(ranked, judged.shape), strict=True):
+        one, label = segments[i]
+        found.append(
+            SegmentMoved(
+                segmentation=one.name,
+                segment=label,
+                stream=names[k],
+                rows=int(n[i]),
+                share=int(n[i]) / rows,
+                reference_share=int(m[i]) / profile.rows,
+                p_value=min(1.0, float(p_values[i, k]) * family),
+                js=float(js[i, k]),
+            )
+        )
+    return found
 
 
-def likelihood_ratio_p(reference: Ints, current: Ints) -> float:
-    """The p-value of G = 2ΣO·ln(O/E) of two rows of counts, with Williams' (1976) correction for few rows.
+def likelihood_ratio_p(reference: Ints, current: Ints, starts: Ints) -> Floats:
+    """The p-values of G = 2ΣO·ln(O/E) of two rows of counts, with Williams' (1976) correction for few rows.
 
-    Bins that are empty on both sides are left out.
+    Both are int64[…, C], the streams' bins side by side from `starts` on; gives float64[…, streams]. Bins that are
+    empty on both sides are left out.
     """
-    table = np.vstack([reference, current]).astype(np.float64)
-    table = table[:, table.sum(axis=0) > 0]
-    rows, bins, total = table.sum(axis=1, keepdims=True), table.sum(axis=0), table.sum()
-    if table.shape[1] < 2 or not rows.all():
-        return 1.0
-    statistic = 2.0 * float(special.xlogy(table, table * total / (rows * bins)).sum())
-    df = table.shape[1] - 1
-    correction = 1.0 + float(((total / rows).sum() - 1) * ((total / bins).sum() - 1)) / (6.0 * total * df)
-    return float(special.chdtrc(df, max(0.0, statistic / correction)))
+    p, q = reference.astype(np.float64), current.astype(np.float64)
+    m, n = np.add.reduceat(p, starts, axis=-1), np.add.reduceat(q, starts, axis=-1)
+    bins, total = p + q, m + n
+    of_cells = np.add.reduceat(special.xlogy(p, p) + special.xlogy(q, q) - special.xlogy(bins, bins), starts, axis=-1)
+    of_sides = special.xlogy(m, m) + special.xlogy(n, n) - special.xlogy(total, total)
+    df = np.add.reduceat(bins > 0, starts, axis=-1, dtype=np.int64) - 1
+    judged = (df > 0) & (m > 0) & (n > 0)
+    m, n, df = np.where(judged, m, 1.0), np.where(judged, n, 1.0), np.where(judged, df, 1)
+    by_bin = np.add.reduceat(np.divide(1.0, bins, out=np.zeros_like(bins), where=bins > 0), starts, axis=-1)
+    correction = 1.0 + (total / m + total / n - 1.0) * (total * by_bin - 1.0) / (6.0 * np.maximum(total, 1.0) * df)
+    statistic = np.maximum(0.0, 2.0 * (of_cells - of_sides)) / np.where(judged, correction, 1.0)
+    return np.where(judged, special.chdtrc(df, statistic), 1.0)

@@ -95,7 +95,7 @@ class Sequence:
         return Evidence(
             judged=Judgement(
                 p_values=np.min([judged.p_values for judged in by_scale.values()], axis=0),
-                single=np.min([judged.single for judged in by_scale.values()], axis=0),
+                single=np.minimum(1.0, len(by_scale) * np.min([judged.single for judged in by_scale.values()], axis=0)),
                 rank_distance=by_scale[1].rank_distance,
                 outside=by_scale[1].outside,
                 alerts=np.any([judged.alerts for judged in by_scale.values()], axis=0),

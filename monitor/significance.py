@@ -113,12 +113,18 @@ def _value_rows(layout: Layout, counts: Ints) -> Floats:
 
 def displaced(layout: Layout, reference: Ints, current: Ints) -> Floats:
     """Jensen-Shannon distances of all streams' coarse bins, float64[streams] (see `distances.jensen_shannon`)."""
-    p: Floats = layout.coarse(reference).astype(np.float64) + 0.5
-    q: Floats = layout.coarse(current).astype(np.float64) + 0.5
-    p = p / np.repeat(layout.per_stream_coarse(p), layout.coarse_sizes, axis=-1)
-    q = q / np.repeat(layout.per_stream_coarse(q), layout.coarse_sizes, axis=-1)
+    return jensen_shannon_by_stream(layout.coarse(reference), layout.coarse(current), layout.coarse_sizes)
+
+
+def jensen_shannon_by_stream(reference: Ints, current: Ints, sizes: Ints) -> Floats:
+    """The same of counts int64[…, C], so many bins of each stream side by side; float64[…, streams]."""
+    starts = np.r_[0, np.cumsum(sizes)[:-1]]
+    p = reference.astype(np.float64) + 0.5
+    q = current.astype(np.float64) + 0.5
+    p = p / np.repeat(np.add.reduceat(p, starts, axis=-1), sizes, axis=-1)
+    q = q / np.repeat(np.add.reduceat(q, starts, axis=-1), sizes, axis=-1)
     middle = (p + q) / 2
-    divergence = layout.per_stream_coarse(p * np.log2(p / middle) + q * np.log2(q / middle)) / 2
+    divergence = np.add.reduceat(p * np.log2(p / middle) + q * np.log2(q / middle), starts, axis=-1) / 2
     return np.asarray(np.sqrt(np.maximum(0.0, divergence)), dtype=np.float64)
 
 

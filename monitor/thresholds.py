@@ -49,7 +49,8 @@ class Thresholds:
     def apply(self, report: Report) -> Report:
         """The report with the alarms of the streams that have limits decided by those alone."""
         streams = sorted((self._judged(stream) for stream in report.streams), key=most_moved)
-        return replace(report, streams=streams, alert=any(stream.alert for stream in streams))
+        together = report.joint is not None and report.joint.alert
+        return replace(report, streams=streams, alert=together or any(stream.alert for stream in streams))
 
     def _judged(self, stream: StreamReport) -> StreamReport:
         limits = self.limits(stream.name)

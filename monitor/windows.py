@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from longshore.errors import FormatError
-from longshore.monitor.messages import PaneDelta, pack, unpack
+from longshore.monitor.messages import PaneDelta, pack, pack_small, unpack, unpack_small
 from longshore.monitor.models import Profiles, Watched
 from longshore.profile import Ints
 from longshore.records import Route, Window
@@ -48,6 +48,7 @@ class Filled:
     watched: Watched
     counts: Ints
     sums: Ints
+    segments: Ints
 
     def window(self, pane_ms: int) -> Window:
         """The stretch of event time it covers."""
@@ -62,6 +63,7 @@ class Open:
     records: int
     counts: Ints
     sums: Ints
+    segments: Ints
 
 
 class WindowState(msgspec.Struct):
@@ -75,6 +77,7 @@ class WindowState(msgspec.Struct):
     end_pane: int = -1
     records: int = 0
     bins: str = ""
+    segments: str = ""
     late: int = 0
 
 
@@ -88,6 +91,7 @@ class Windows:
         self._open: dict[int, dict[str, Open]] = {}
         self._counts: Ints | None = None
         self._sums: Ints | None = None
+        self._segments = unpack_small(self.state.segments)
         if self.state.bins:
             self._counts, self._sums = unpack(self.state.bins)
 
@@ -109,14 +113,16 @@ class Windows:
                 f"panes of {delta.version} were counted with profile {delta.layout}, the registry holds {watched.name}",
                 mend="point both monitor roles at one registry",
             )
+        segments = unpack_small(delta.segments)
         versions = self._open.setdefault(delta.pane, {})
         held = versions.get(delta.version)
         if held is None:
-            versions[delta.version] = Open(offset, delta.records, counts, sums)
+            versions[delta.version] = Open(offset, delta.records, counts, sums, segments)
         else:
             held.records += delta.records
             held.counts = held.counts + counts
             held.sums = held.sums + sums
+            held.segments = _together(held.segments, segments)
 
     def close_before(self, pane: int) -> Iterator[EraBegun | Filled]:
         """Close every pane below `pane`, oldest first, and tell what comes of it.
@@ -144,6 +150,7 @@ class Windows:
         """The state for a snapshot, with the window in progress."""
         counts, sums = self._counts, self._sums
         self.state.bins = "" if counts is None or sums is None else pack(counts, sums)
+        self.state.segments = pack_small(self._segments)
         return self.state
 
     def _close(self, pane: int, versions: dict[str, Open]) -> Iterator[EraBegun | Filled]:
@@ -167,6 +174,8 @@ class Windows:
         if self._counts is None or self._sums is None:
             state.first_pane = pane
             self._counts, self._sums = np.zeros_like(held.counts), np.zeros_like(held.sums)
+            self._segments = np.zeros_like(held.segments)
+        self._segments = _together(self._segments, held.segments)
         self._counts, self._sums = self._counts + held.counts, self._sums + held.sums
         state.records += held.records
         state.end_pane = pane + 1
@@ -184,6 +193,7 @@ class Windows:
             watched=self._watched(state.era.version),
             counts=self._counts,
             sums=self._sums,
+            segments=self._segments,
         )
         state.index += 1
         self._start_window()
@@ -191,6 +201,7 @@ class Windows:
 
     def _start_window(self) -> None:
         self._counts = self._sums = None
+        self._segments = np.zeros(0, np.int64)
         self.state.records, self.state.first_pane, self.state.end_pane = 0, -1, -1
 
     def _watched(self, version: str) -> Watched:
@@ -201,3 +212,8 @@ class Windows:
                 mend="point both monitor roles at one registry",
             )
         return watched
+
+
+def _together(one: Ints, other: Ints) -> Ints:
+    """The sum of two counts of segments; none where either was counted without them."""
+    return one + other if len(one) == len(other) else np.zeros(0, np.int64)

@@ -46,7 +46,10 @@ class Label(msgspec.Struct, frozen=True):
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """One stream in a ranking, most moved first; the same fields as a stream of the drift report."""
+    """One stream in a ranking, most moved first; the same fields as a stream of the drift report.
+
+    `outside` and `q_value` came later: events from before have their defaults.
+    """
 
     name: str
     kind: str
@@ -59,6 +62,7 @@ class Moved(msgspec.Struct, frozen=True):
     wasserstein_sigma: float | None
     ks: float
     outside: float = 0.0
+    q_value: float = 1.0
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -63,7 +63,8 @@ class Derived:
 class Schema:
     """A record: `fields`, and `record_id`, `key` (strings), `event_time` (int, ms); `target` is what a label means.
 
-    `derived` are ratios of its fields that the monitor watches beside them.
+    `derived` are ratios of its fields that the monitor watches beside them; `place` names the two numeric fields that
+    are east and north on a map, where drift is looked for by cell.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Schema:
     record_id: str = "record_id"
     event_time: str = "event_time"
     derived: tuple[Derived, ...] = ()
+    place: tuple[str, str] | None = None
 
     @property
     def numeric(self) -> tuple[Field, ...]:
@@ -125,6 +127,7 @@ def districts() -> Schema:
             Derived("rooms_per_household", "total_rooms", "households"),
             Derived("bedrooms_per_room", "total_bedrooms", "total_rooms"),
         ),
+        place=("longitude", "latitude"),
     )
 
 
@@ -152,6 +155,7 @@ class _SchemaToml(msgspec.Struct, forbid_unknown_fields=True):
     topic: str | None = None
     event_time: Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "event_time"
     derived: list[_DerivedToml] = []
+    place: tuple[str, str] | None = None
 
 
 def load_schema(path: Path | None) -> Schema:
@@ -188,6 +192,12 @@ def _checked(parsed: _SchemaToml, path: Path) -> Schema:
     for field in parsed.fields:
         problems += _field_problems(field)
     problems += _derived_problems(parsed)
+    numeric = {field.name for field in parsed.fields if field.kind is Kind.NUMERIC}
+    problems += [
+        f"place names {name!r}, which is no numeric field" for name in parsed.place or () if name not in numeric
+    ]
+    if parsed.place and len(set(parsed.place)) == 1:
+        problems.append(f"place names {parsed.place[0]!r} twice")
     if problems:
         raise ConfigurationError(f"schema file {path}: {'; '.join(problems)}", mend="see docs/schema.md for the keys")
     fields = tuple(
@@ -202,6 +212,7 @@ def _checked(parsed: _SchemaToml, path: Path) -> Schema:
         topic=parsed.topic or parsed.name,
         event_time=parsed.event_time,
         derived=tuple(Derived(d.name, d.numerator, d.denominator) for d in parsed.derived),
+        place=parsed.place,
     )
 
 

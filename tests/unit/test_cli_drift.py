@@ -52,6 +52,7 @@ def test_json_has_the_contracts_keys_and_ranks(files):
     assert [stream["name"] for stream in report["streams"]] == ["x", "kind"]
     assert all(stream.keys() >= STREAM_KEYS for stream in report["streams"])
     assert report["streams"][1]["kind"] == "nominal"
+    assert report["streams"][0]["q_value"] < 0.01
 
 
 def test_exit_codes(files):
@@ -106,6 +107,7 @@ def test_verbose_says_what_is_usual(files):
     shown = run(files["reference"], files["moved"], "--verbose").stdout
     assert "≤ 0." in shown
     assert "95 % of comparisons of 1,000 rows" in shown
+    assert "q ≤ 0.1 (of these at most a tenth are expected to be false): x" in shown
 
 
 def test_a_page_is_written_whole_or_not_at_all(files, tmp_path):
@@ -127,6 +129,28 @@ def test_thresholds_of_ones_own_decide_in_place_of_the_calibration(files):
     assert alerts("--threshold", "x.psi=0.2", "--threshold", "kind.psi=1e-12") == {"x": True, "kind": True}
     assert run(files["reference"], files["moved"], "--threshold", "psi").exit_code == 2
     assert isinstance(run(files["reference"], files["moved"], "--threshold", "psy=1").exception, ConfigurationError)
+
+
+def test_columns_that_no_longer_go_together_are_told_in_a_line_and_in_json(tmp_path):
+    random = np.random.default_rng(0)
+    x = random.normal(size=900)
+    frame = pd.DataFrame({"x": x, "y": x + 0.1 * random.normal(size=900)})
+    old, same, apart, page = (str(tmp_path / name) for name in ("old.csv", "same.csv", "apart.csv", "page.html"))
+    frame[:600].to_csv(old, index=False)
+    frame[600:].to_csv(same, index=False)
+    frame[600:].assign(y=random.permutation(frame["y"][600:])).to_csv(apart, index=False)
+    told = json.loads(run(old, apart, "--joint", "--threshold", "psi=9", "--output", "json").stdout)
+    assert told["alert"] is told["joint"]["alert"] is True
+    assert {used["name"] for used in told["joint"]["ranked"]} == {"x", "y"}
+    shown = run(old, apart, "--joint", "--fail-on-alert", "--html", page)
+    assert shown.exit_code == 1
+    assert "DRIFT of the columns together, in none alone" in shown.stdout
+    assert "Columns together: DRIFT (AUC 0.9" in shown.stdout and "none moved alone" in " ".join(shown.stdout.split())
+    written = Path(page).read_text(encoding="utf-8")
+    assert "Columns together: DRIFT" in written and "Nothing moved" not in written
+    assert run(old, apart, "--fail-on-alert").exit_code == 0, "no column shows it"
+    assert json.loads(run(old, apart, "--output", "json").stdout)["joint"] is None
+    assert "Columns together: no drift (AUC 0." in run(old, same, "--joint").stdout
 
 
 def test_ratios_and_places_are_watched(files):

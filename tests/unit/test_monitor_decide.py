@@ -6,11 +6,12 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.drift_stream import PANE_MS, STEP_MS, counter, decider, model_event, predictions, rows
 
 from longshore.errors import FormatError
 from longshore.monitor.decide import decide_all
-from longshore.monitor.messages import Idle, LabelsSeen, encode
+from longshore.monitor.messages import Counted, Idle, LabelsSeen, decode, encode
 from longshore.monitor.panes import Tally
 from longshore.monitor.snapshots import load_snapshot
 
@@ -83,6 +84,35 @@ def test_one_alert_and_one_request_for_a_shift():
     assert request.episode == alert.episode
     assert alert.window.start <= SHIFT_AT * STEP_MS + 500 * STEP_MS
     assert outputs.events[-1].state == "retraining"
+
+
+def test_alerts_and_the_verdicts_of_an_episode_say_where():
+    frame = rows(3_000, 33)
+    moved = (frame.index >= 1_000) & (frame["flag"] == "PA")
+    frame.loc[moved, "cargo"] *= 1.6
+    one, tally = decider(), Tally()
+    one.apply(0, model_event("promoted"))
+    counter().count(tally, predictions(frame), list(range(len(frame))))
+    events = one.apply(1, encode(tally.message(0, 1))).events
+    (alert,) = [event for event in events if event.kind == "alert"]
+    first = alert.detail["segments"][0]
+    assert (first["segmentation"], first["segment"], first["stream"]) == ("flag", "PA", "cargo")
+    assert first["p_value"] < 1e-6
+    told = [bool(event.detail.get("segments")) for event in events if event.kind == "verdict"]
+    assert told[0] is False, "nothing drifted yet"
+    assert told[-1] is True
+
+
+def test_panes_without_segments_tell_none_and_change_no_verdict():
+    def without(value):
+        message = decode(value)
+        if not isinstance(message, Counted):
+            return value
+        return encode(replace(message, panes=[replace(delta, segments="") for delta in message.panes]))
+
+    outputs = replay([without(value) if at % 2 else value for at, value in enumerate(story())])
+    assert verdicts(outputs) == verdicts(undisturbed())
+    assert not any("segments" in event.detail for event in outputs.events)
 
 
 def test_windows_are_whole_panes_without_gap_or_overlap():

@@ -83,6 +83,25 @@ def test_a_wrong_schema_is_one_line_that_names_what_is_wrong(
     assert "\n" not in str(caught.value).strip()
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ('["wind_speed", "site"]', "place names 'site', which is no numeric field"),
+        ('["wind_speed", "nowhere"]', "place names 'nowhere', which is no numeric field"),
+        ('["wind_speed", "wind_speed"]', "place names 'wind_speed' twice"),
+        ('["wind_speed"]', "Expected `array` of length 2"),
+    ],
+)
+def test_a_place_is_two_numeric_fields(tmp_path: Path, place: str, told: str) -> None:
+    path = tmp_path / "schema.toml"
+    path.write_text(f"place = {place}\n{OWN}{RATIO}")
+    with pytest.raises(ConfigurationError, match=told):
+        load_schema(path)
+    path.write_text(f'place = ["wind_speed", "turns"]\n{OWN}{RATIO}')
+    assert load_schema(path).place == ("wind_speed", "turns")
+    assert districts().place == ("longitude", "latitude")
+
+
 def test_ratios_are_read_and_are_no_features(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text(OWN)

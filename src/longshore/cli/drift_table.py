@@ -11,7 +11,7 @@ from rich.text import Text
 from longshore.cli.trace_text import clean, terminal_width
 from longshore.monitor.pages.of_report import readings_of
 from longshore.monitor.pages.scales import evidence
-from longshore.monitor.pages.wording import count_text, p_is, p_text, value_text
+from longshore.monitor.pages.wording import count_text, listed, p_is, p_text, value_text
 from longshore.monitor.report import Bins, Report, StreamReport
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -71,16 +71,43 @@ def print_report(report: Report, *, verbose: bool) -> None:
         table.add_row(*cells(_row(stream, verbose=verbose)), style=ALERT if stream.alert else None)
     console = terminal()
     console.print(table)
+    if report.joint is not None:
+        console.print(Text(clean(joint_text(report)), style=ALERT if report.joint.alert else ""))
     if verbose:
         rows = count_text(report.current_rows, "row")
         console.print(f"≤: where nothing drifts, 95 % of comparisons of {rows} stay at or below it.")
+        console.print(Text(clean(_discovered(report))))
     if report.reference_limited:
         console.print("reference-limited: the current rows are more than half as many as the reference's.")
+
+
+def joint_text(report: Report) -> str:
+    """What the test of the columns together found, in one line; empty where it was not asked for."""
+    joint = report.joint
+    if joint is None or joint.reason:
+        return f"Columns together: {joint.reason}" if joint else ""
+    rows = f"{joint.current_rows:,} rows against {joint.reference_rows:,}"
+    numbers = f"AUC {joint.auc:.3f}, {p_is(joint.p_value)}; {rows}"
+    if not joint.alert:
+        return f"Columns together: no drift ({numbers})"
+    found = f"Columns together: DRIFT ({numbers})"
+    if not joint.ranked:
+        return found
+    alone = "" if any(stream.alert for stream in report.streams) else "; none moved alone"
+    return f"{found}, told by {listed([used.name for used in joint.ranked])}{alone}"
+
+
+def _discovered(report: Report) -> str:
+    """The streams at a false-discovery rate of a tenth: more than alert, for whoever can look at some in vain."""
+    names = [stream.name for stream in report.streams if stream.q_value <= 0.1]
+    return f"q ≤ 0.1 (of these at most a tenth are expected to be false): {listed(names, 20) if names else 'none'}"
 
 
 def _title(report: Report) -> str:
     moved = sum(stream.alert for stream in report.streams)
     found = f"DRIFT in {moved} of {len(report.streams)} columns" if report.alert else "no drift"
+    if report.alert and not moved:
+        found = "DRIFT of the columns together, in none alone"
     rows = f"{report.current_rows:,} rows against {report.reference_rows:,}"
     return f"{found} ({p_is(report.p_value)}, alpha = {report.alpha:g}; {rows})"
 

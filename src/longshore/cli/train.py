@@ -128,7 +128,7 @@ def _trainer(app: App, registry: Registry, actor: str, report: Report, project: 
     return Trainer(
         settings=app.settings,
         registry=registry,
-        build_profile=partial(build_profile, derived=app.schema.derived),
+        build_profile=partial(build_profile, derived=app.schema.derived, place=app.schema.place),
         project=project,
         actor=actor,
         report=report,
