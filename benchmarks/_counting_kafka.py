@@ -166,7 +166,7 @@ def the_role(settings: Settings, topics: Topics, profile: bytes, records: int, n
     polled = Polled(stream)
     while polled.records < records:
         counting.step(polled)  # type: ignore[arg-type]
-    counting.commit(polled)  # type: ignore[arg-type]
+    counting.finish(polled)  # type: ignore[arg-type]
     assert polled.clock is not None
     rate = polled.clock.rate(records)
     stream.close()

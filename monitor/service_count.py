@@ -14,7 +14,7 @@ import structlog
 
 from longshore import telemetry
 from longshore.config import Settings
-from longshore.errors import AbortedError
+from longshore.errors import AbortedError, UnavailableError
 from longshore.kafka.admin import committed_offsets, end_offsets, partition_count
 from longshore.kafka.reader import read_all
 from longshore.monitor.idle import IdleJudge
@@ -33,8 +33,11 @@ POLL_TIMEOUT_S = 0.2
 MAX_PANES = 1_000
 """Panes held before a commit, whatever the time: bounds memory when event time runs fast."""
 
-RECENT = 5_000
-"""Pane messages read back first when looking for a partition's watermark."""
+RECENT = (200, 5_000)
+"""Pane messages read back when looking for partitions' watermarks: so many, then so many, then all."""
+
+SETTLED_S = 60.0
+"""How long a look back waits for what was written before it to be committed or aborted."""
 
 Watermarks = Callable[[set[int]], dict[int, int]]
 
@@ -52,7 +55,6 @@ class Counting:
         )
         self._watermarks = watermarks
         self._tallies: dict[int, Tally] = {}
-        self._committed: dict[int, int] = {}
         self._others: list[PaneMessage] = []
         self._idle = IdleJudge(monitor.idle_after_s)
         self._opened: float | None = None
@@ -71,42 +73,37 @@ class Counting:
                 self.commit(stream)
         except AbortedError as error:
             log.warning("counts will be made again", error=str(error))
-            self._drop_uncommitted()
+            self._begin_anew()
 
-    def commit(self, stream: ExactlyOnceStream) -> None:
-        """One transaction of everything counted."""
+    def commit(self, stream: ExactlyOnceStream, *, wait: bool = False) -> None:
+        """One transaction of everything counted; unless told to `wait`, counting goes on while it ends."""
         if self._opened is None:
+            if wait:
+                stream.commit()
             return
         counted = self._messages()
         values = [{"key": self._key, "value": encode(message)} for message in (*counted, *self._others)]
-        stream.commit([Batch(self._topics.panes, values)] if values else [])
+        outputs = [Batch(self._topics.panes, values)] if values else []
+        stream.commit(outputs, wait=wait, then=lambda: _measure(counted))
         self._opened, self._others = None, []
-        self._committed = {partition: tally.watermark for partition, tally in self._tallies.items()}
         self._tallies = {partition: tally.after_commit() for partition, tally in self._tallies.items()}
-        for message in counted:
-            telemetry.RECORDS_COUNTED.inc(sum(delta.records for delta in message.panes))
-            telemetry.RECORDS_LATE.inc(message.late)
 
     def finish(self, stream: ExactlyOnceStream, partitions: Partitions | None = None) -> None:
         """Commit before partitions are given up (None: all); an abort leaves the counting to the next owner."""
         try:
-            self.commit(stream)
+            self.commit(stream, wait=True)
         except AbortedError as error:
             log.warning("the last counts were not committed and will be made again", error=str(error))
         self.drop(partitions)
 
     def drop(self, partitions: Partitions | None = None) -> None:
-        """Forget partitions that are no longer ours (None: all), and everything not committed."""
-        self._drop_uncommitted()
-        gone = set(self._tallies) if partitions is None else self._ours(partitions)
-        for partition in gone:
-            self._tallies.pop(partition, None)
-            self._committed.pop(partition, None)
-        self._idle.forget(gone)
+        """Forget everything not committed; `partitions` are no longer ours (None: all)."""
+        self._idle.forget(set(self._tallies) if partitions is None else self._ours(partitions))
+        self._begin_anew()
 
-    def _drop_uncommitted(self) -> None:
-        self._tallies = {partition: Tally(watermark=at) for partition, at in self._committed.items()}
-        self._opened, self._others = None, []
+    def _begin_anew(self) -> None:
+        """Whether a commit that failed was carried out is known to Kafka only: watermarks are read back from there."""
+        self._tallies, self._opened, self._others = {}, None, []
 
     def _ours(self, partitions: Iterable[tuple[str, int]]) -> set[int]:
         return {number for topic, number in partitions if topic == self._topics.predictions}
@@ -131,8 +128,7 @@ class Counting:
             return
         found = self._watermarks(unknown)
         for partition in unknown:
-            tally = Tally(watermark=found[partition]) if partition in found else Tally()
-            self._tallies[partition], self._committed[partition] = tally, tally.watermark
+            self._tallies[partition] = Tally(watermark=found[partition]) if partition in found else Tally()
 
     def _messages(self) -> list[Counted]:
         total = self._partition_count()
@@ -166,6 +162,12 @@ class Counting:
         return self._partitions
 
 
+def _measure(committed: list[Counted]) -> None:
+    for message in committed:
+        telemetry.RECORDS_COUNTED.inc(sum(delta.records for delta in message.panes))
+        telemetry.RECORDS_LATE.inc(message.late)
+
+
 def _relayed(values: list[bytes | None]) -> list[PaneMessage]:
     relayed: list[PaneMessage] = []
     for value in values:
@@ -179,16 +181,38 @@ def _relayed(values: list[bytes | None]) -> list[PaneMessage]:
 
 
 def watermarks_from_panes(settings: Settings, topic: str) -> Watermarks:
-    """Reads partitions' last watermarks back from `drift.panes`: its recent end first, all of it only where needed."""
+    """Reads partitions' last watermarks back from `drift.panes`: its recent end first, all of it only where needed.
+
+    What stands there when it is asked is waited for: the group's offsets may show a predecessor's commit before its
+    counts can be read.
+
+    Raises:
+        UnavailableError: (the function) no broker answers, or a transaction on the topic does not end.
+
+    """
 
     def find(partitions: set[int]) -> dict[int, int]:
         end = end_offsets(settings, topic)[0]
-        found = _scan(settings, topic, partitions, max(0, end - RECENT))
-        if end > RECENT and partitions - set(found):
-            found = _scan(settings, topic, partitions, 0)
+        _wait_until_stable(settings, topic, end)
+        found: dict[int, int] = {}
+        for start in (*(end - recent for recent in RECENT if recent < end), 0):
+            found = _scan(settings, topic, partitions, start)
+            if not partitions - set(found):
+                break
         return found
 
     return find
+
+
+def _wait_until_stable(settings: Settings, topic: str, end: int) -> None:
+    begun = time.monotonic()
+    while end_offsets(settings, topic, committed=True)[0] < end:
+        if time.monotonic() - begun > SETTLED_S:
+            raise UnavailableError(
+                f"topic {topic}: a transaction on it has not ended for {SETTLED_S:.0f} s",
+                mend="see docs/operations/transaction-aborts.md on transactions that hang",
+            )
+        time.sleep(0.05)
 
 
 def _scan(settings: Settings, topic: str, partitions: set[int], start: int) -> dict[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from longshore.config import Settings
@@ -117,11 +117,16 @@ def partition_count(settings: Settings, topic: str) -> int:
     return len(found.partitions)
 
 
-def end_offsets(settings: Settings, topic: str) -> dict[int, int]:
-    """The offset after the last one of each partition (markers and open transactions included)."""
+def end_offsets(settings: Settings, topic: str, *, committed: bool = False) -> dict[int, int]:
+    """The offset after the last one of each partition, markers and open transactions included.
+
+    With `committed`: after the last one that can be read, before the first open transaction.
+    """
+    isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
     numbers = range(partition_count(settings, topic))
     with _admin(settings, f"reading the ends of {topic}") as admin:
-        futures = admin.list_offsets({TopicPartition(topic, n): OffsetSpec.latest() for n in numbers})
+        latest = {TopicPartition(topic, n): OffsetSpec.latest() for n in numbers}
+        futures = admin.list_offsets(latest, isolation_level=isolation)
         timeout = settings.kafka.request_timeout_s
         return {partition.partition: future.result(timeout=timeout).offset for partition, future in futures.items()}
 

@@ -1,0 +1,66 @@
+"""The counting role between a commit whose answer is lost and what Kafka says of it."""
+
+from types import SimpleNamespace
+
+from tests.drift_stream import PROFILES, SCHEMA, predictions, rows
+
+from longshore.config import Settings
+from longshore.errors import AbortedError
+from longshore.monitor.messages import Counted, decode
+from longshore.monitor.service_count import Counting
+from longshore.topics import Topics
+
+EARLY, AHEAD, LATE = slice(0, 100), slice(300, 400), slice(100, 110)
+VALUES = predictions(rows(400, 1))
+LOG = VALUES[EARLY] + VALUES[AHEAD] + VALUES[LATE]
+"""One partition: the last ten are later than the lateness allows, once those before them have been counted."""
+
+
+class Stream:
+    """Gives the log out in three polls; the commit numbered `ambiguous` is carried out, but ends in an error."""
+
+    def __init__(self, topics, ambiguous):
+        self.panes = []
+        self._topic, self._ambiguous = topics.predictions, ambiguous
+        self._at = self._commits = 0
+
+    def poll(self, _most, _timeout):
+        start = self._at
+        self._at = next((end for end in (100, 200, 210) if end > start), start)
+        return [self._message(offset) for offset in range(start, self._at)]
+
+    def commit(self, outputs=(), *, wait=False, then=None):
+        self.panes += [decode(message["value"]) for batch in outputs for message in batch.messages]
+        self._commits += 1
+        if self._commits == self._ambiguous:
+            raise AbortedError("committing did not come back in time")
+        if then is not None:
+            then()
+
+    def at_end(self):
+        return {}
+
+    def _message(self, offset):
+        return SimpleNamespace(
+            topic=lambda: self._topic, partition=lambda: 0, offset=lambda: offset, value=lambda: LOG[offset]
+        )
+
+
+def counted(ambiguous):
+    settings = Settings(monitor={"pane_s": 1, "allowed_lateness_s": 1, "commit_interval_s": 1e-9})
+    stream = Stream(Topics.of(settings.topic_prefix, SCHEMA), ambiguous)
+
+    def watermarks(partitions):
+        return {m.partition: m.watermark for m in stream.panes if isinstance(m, Counted) and m.partition in partitions}
+
+    counting = Counting(settings, SCHEMA, PROFILES, watermarks)
+    counting._partitions, counting._next_idle_check = 1, float("inf")
+    for _ in range(5):
+        counting.step(stream)
+    return sum(delta.records for m in stream.panes for delta in m.panes), [(m.late, m.watermark) for m in stream.panes]
+
+
+def test_after_a_commit_that_may_have_been_carried_out_the_watermark_is_what_kafka_holds():
+    """With the watermark from before it, records beyond the lateness would be counted as if in time."""
+    assert counted(ambiguous=None) == (200, [(0, 990), (0, 3_990), (10, 3_990)])
+    assert counted(ambiguous=2) == counted(ambiguous=None)
