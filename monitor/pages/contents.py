@@ -39,7 +39,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One stream: its last readings, its lines over time (none for a comparison), its distributions."""
+    """One stream: its last readings, its lines over time (none for a comparison), its distributions.
+
+    `outside` is the share of its values beyond all that the reference held.
+    """
 
     name: str
     kind: str
@@ -51,6 +54,7 @@ class Part:
     p_values: list[float | None] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     usual_rows: int = 0
+    outside: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

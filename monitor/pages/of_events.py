@@ -138,6 +138,7 @@ class EventsPage:
             p_values=[values.get("p") for values in series][-SPARKS:],
             lines=lines,
             usual_rows=verdict.window.records,
+            outside=stream.outside,
         )
 
     def _distribution(self, name: str, known: Usual | None) -> Distribution | None:

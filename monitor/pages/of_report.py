@@ -6,7 +6,16 @@ from longshore.monitor.pages.contents import Page, Part, Reading
 from longshore.monitor.pages.moved import distribution, moved_ranges
 from longshore.monitor.pages.of_events import fixed_limit, wasserstein_title
 from longshore.monitor.pages.places import places_of
-from longshore.monitor.pages.wording import METRICS, count_text, listed, p_is, p_text, share_text, time_text
+from longshore.monitor.pages.wording import (
+    METRICS,
+    count_text,
+    listed,
+    outside_text,
+    p_is,
+    p_text,
+    share_text,
+    time_text,
+)
 from longshore.monitor.report import Report, StreamReport
 from longshore.monitor.significance import JS_FLOOR
 from longshore.profile import Profile
@@ -76,6 +85,7 @@ def _part(stream: StreamReport, rows: tuple[float, float]) -> Part:
         distribution=found,
         ranges=moved_ranges(found),
         usual_rows=int(rows[1]),
+        outside=stream.outside,
     )
 
 
@@ -87,6 +97,8 @@ def _sentence(report: Report, moved: list[Part]) -> str:
     if moved[0].ranges:
         first = moved[0].ranges[0]
         text += f" ({moved[0].name} {first.name}: {share_text(first.then)} then, {share_text(first.now)} now)"
+    if beyond := outside_text(moved[0].outside):
+        text += f" ({beyond})"
     return f"{text}: {rows}."
 
 

@@ -8,7 +8,16 @@ from longshore.monitor.pages.markup import Markup, joined, tag
 from longshore.monitor.pages.moved import Distribution, Range
 from longshore.monitor.pages.places import Places
 from longshore.monitor.pages.style import CSS
-from longshore.monitor.pages.wording import METRICS, count_text, p_is, p_text, share_text, time_text, value_text
+from longshore.monitor.pages.wording import (
+    METRICS,
+    count_text,
+    outside_text,
+    p_is,
+    p_text,
+    share_text,
+    time_text,
+    value_text,
+)
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Nothing is loaded and nothing runs, whatever a column may be named."""
@@ -191,6 +200,8 @@ def _shares(part: Part) -> Markup:
         told.append(tag("p", found.source[:1].upper() + found.source[1:] + ".", class_="quiet"))
     if found.edges:
         told.append(tag("p", "Columns: the reference's tenths, as far as its values allow.", class_="quiet"))
+    if part.alert and (beyond := outside_text(part.outside)):
+        told.append(tag("p", f"{beyond[:1].upper()}{beyond[1:]}."))
     if part.ranges and part.alert:
         told.append(tag("ul", *(tag("li", range_text(each)) for each in part.ranges), class_="ranges"))
     return tag("div", drawing, *told)

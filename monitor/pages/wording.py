@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from longshore.monitor.significance import OUTSIDE_FLOOR
+
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TINY = 1e-100
@@ -76,6 +78,13 @@ def share_text(share: float) -> str:
     if share == 0:
         return "0 %"
     return f"{share * 100:.1f} %" if share >= 0.001 else f"{share * 100:.2g} %"
+
+
+def outside_text(share: float) -> str:
+    """What the outside test saw in a stream that alarms; empty where it is too little to matter."""
+    return (
+        f"{share_text(share)} of its values lie outside all that the reference held" if share >= OUTSIDE_FLOOR else ""
+    )
 
 
 def count_text(number: float, one: str = "", many: str = "") -> str:

@@ -55,6 +55,20 @@ def test_json_has_the_contracts_keys_and_ranks(files):
     assert report["streams"][0]["q_value"] < 0.01
 
 
+def test_values_outside_all_that_the_reference_held_are_told_where_no_distance_shows_them(tmp_path):
+    random = np.random.default_rng(3)
+    reference = pd.DataFrame({"x": random.integers(0, 50, 4_000).clip(5, 45)})
+    now = pd.DataFrame({"x": random.integers(0, 50, 1_000).clip(5, 45) + 0.001 * (random.random(1_000) < 0.1)})
+    for name, frame in (("reference", reference), ("now", now)):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    page = tmp_path / "out.html"
+    result = run(str(tmp_path / "reference.csv"), str(tmp_path / "now.csv"), "--html", str(page))
+    beyond = float((now["x"] > 45).mean())
+    assert 0.003 <= beyond <= 0.03
+    assert f"x: {beyond * 100:.1f} % of its values lie outside all that the reference held" in result.stdout
+    assert "of its values lie outside all that the reference held" in page.read_text()
+
+
 def test_exit_codes(files):
     assert run(files["reference"], files["moved"]).exit_code == 0
     assert run(files["reference"], files["moved"], "--fail-on-alert").exit_code == 1

@@ -1,5 +1,7 @@
 """`Reference.fit(...).compare(...)` on any DataFrame: its numbers, its error rate, and its refusals."""
 
+from math import comb
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +9,10 @@ from scipy import stats
 
 from longshore.errors import ConfigurationError, DataError
 from longshore.monitor import Reference
-from longshore.monitor.significance import null_for
+from longshore.monitor.layout import Layout
+from longshore.monitor.significance import null_for, outside_p
 from longshore.profile import Profile
+from longshore.schema import Kind
 
 
 def people(rows, seed):
@@ -80,6 +84,38 @@ def test_a_single_outlier_does_not_alert(reference):
     frame = people(1_000, 4)
     frame.loc[0, "income"] = 1e12
     assert not reference.compare(frame, alpha=0.001).alert
+
+
+def test_the_outside_tests_p_value_is_the_count_of_orders():
+    layout = Layout.of([np.array([0, 1, 2, 3])], [Kind.NUMERIC])
+    for m, n, k in [(10, 7, 3), (100, 30, 4), (9_800, 1_000, 5), (5, 5, 5), (2, 9, 9), (300, 2_000, 40)]:
+        ways = sum((j + 1) * comb(m + n - j - 2, m - 2) for j in range(k, n + 1))
+        found = outside_p(layout, np.array([0, m, 0, 3]), np.array([1, n - k, k - 1, 0]))
+        assert found == pytest.approx([ways / comb(m + n, m)], rel=1e-6)
+
+
+def test_two_values_outside_are_outliers_and_three_are_not():
+    frame = pd.DataFrame({"x": np.arange(5_000.0), "s": ["a"] * 5_000})
+    far = Reference.fit(frame)
+    few = pd.DataFrame({"x": np.r_[np.linspace(0, 4_999, 98), 1e9, -1e9], "s": "a"})
+    assert not far.compare(few).alert
+    some = pd.DataFrame({"x": np.r_[np.linspace(0, 4_999, 97), 1e9, 2e9, -1e9], "s": "a"})
+    report = far.compare(some)
+    assert [(stream.name, stream.outside) for stream in report.streams if stream.alert] == [("x", 0.03)]
+    assert report.streams[0].psi < 0.05
+
+
+def test_values_outside_are_nothing_where_the_reference_had_no_value():
+    report = Reference.fit(pd.DataFrame({"x": [np.nan] * 50, "y": range(50)})).compare(
+        pd.DataFrame({"x": [np.nan] * 50, "y": range(50)})
+    )
+    assert [stream.outside for stream in report.streams] == [0, 0]
+
+
+def test_a_profile_without_bins_for_what_is_outside_has_no_such_test():
+    """Profiles of before: the outermost test bins hold rows."""
+    layout = Layout.of([np.array([0, 1, 2])], [Kind.NUMERIC])
+    assert outside_p(layout, np.array([10, 20, 0]), np.array([500, 0, 0])) == [1]
 
 
 @pytest.mark.parametrize("fault", ["missing", "frozen", "unit", "unseen"])

@@ -16,7 +16,16 @@ from longshore.monitor.pages.moved import Distribution, moved_ranges
 from longshore.monitor.pages.places import LEVEL, segment_text, segments_in
 from longshore.monitor.pages.story import Story
 from longshore.monitor.pages.usual_lines import Usual
-from longshore.monitor.pages.wording import METRICS, count_text, p_is, p_text, share_text, time_text, value_text
+from longshore.monitor.pages.wording import (
+    METRICS,
+    count_text,
+    outside_text,
+    p_is,
+    p_text,
+    share_text,
+    time_text,
+    value_text,
+)
 from longshore.monitor.segments import SegmentMoved
 from longshore.profile import Profile
 from longshore.records import DriftEvent, Moved
@@ -96,7 +105,7 @@ def _stream(then: Moved, now: Moved | None, usual: dict[str, float]) -> dict[str
         "kind": then.kind,
         "alert": then.alert,
         "p_value": then.p_value,
-        "at_alert": values_of(then),
+        "at_alert": values_of(then) | {"outside": then.outside},
         "now": values_of(now) if now else None,
         "usual_95": usual,
     }
@@ -108,6 +117,9 @@ def lines(told: Told) -> Iterator[RenderableType]:
     yield Text("")
     yield _moved_table(told)
     yield Text("At the alert; → in the last window; ≤ what 95 % of windows without drift stay below.", style="dim")
+    for then, _ in told.pairs():
+        if then.alert and (beyond := outside_text(then.outside)):
+            yield Text(clean(f"  {then.name}: {beyond}"))
     yield from _ranges(told)
     yield from _segments(told)
     yield from _scales(told)

@@ -11,7 +11,7 @@ from rich.text import Text
 from longshore.cli.trace_text import clean, terminal_width
 from longshore.monitor.pages.of_report import readings_of
 from longshore.monitor.pages.scales import evidence
-from longshore.monitor.pages.wording import count_text, listed, p_is, p_text, value_text
+from longshore.monitor.pages.wording import count_text, listed, outside_text, p_is, p_text, value_text
 from longshore.monitor.report import Bins, Report, StreamReport
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -71,6 +71,9 @@ def print_report(report: Report, *, verbose: bool) -> None:
         table.add_row(*cells(_row(stream, verbose=verbose)), style=ALERT if stream.alert else None)
     console = terminal()
     console.print(table)
+    for stream in report.streams:
+        if stream.alert and (beyond := outside_text(stream.outside)):
+            console.print(Text(clean(f"{stream.name}: {beyond}"), style=ALERT))
     if report.joint is not None:
         console.print(Text(clean(joint_text(report)), style=ALERT if report.joint.alert else ""))
     if verbose:
