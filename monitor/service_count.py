@@ -37,7 +37,7 @@ RECENT = (200, 5_000)
 """Pane messages read back when looking for partitions' watermarks: so many, then so many, then all."""
 
 SETTLED_S = 60.0
-"""How long a look back waits for what was written before it to be committed or aborted."""
+"""How long a look back waits, at least, for what was written before it to be committed or aborted."""
 
 Watermarks = Callable[[set[int]], dict[int, int]]
 
@@ -60,6 +60,7 @@ class Counting:
         self._opened: float | None = None
         self._next_idle_check = 0.0
         self._partitions = 0
+        self._broken = False
 
     def step(self, stream: ExactlyOnceStream) -> None:
         """One round: poll, count, commit what is due, mark what is idle."""
@@ -67,13 +68,16 @@ class Counting:
             batch = stream.poll(MAX_BATCH, POLL_TIMEOUT_S)
             if batch:
                 self._opened = self._opened or time.monotonic()
-                self._take(batch)
+                self._take(batch, stream)
             self._mark_idle(stream)
             if self._due():
                 self.commit(stream)
         except AbortedError as error:
             log.warning("counts will be made again", error=str(error))
             self._begin_anew()
+        except BaseException:
+            self._broken = True  # the batch is read and not counted: its offsets must not be committed
+            raise
 
     def commit(self, stream: ExactlyOnceStream, *, wait: bool = False) -> None:
         """One transaction of everything counted; unless told to `wait`, counting goes on while it ends."""
@@ -90,11 +94,17 @@ class Counting:
 
     def finish(self, stream: ExactlyOnceStream, partitions: Partitions | None = None) -> None:
         """Commit before partitions are given up (None: all); an abort leaves the counting to the next owner."""
+        if self._broken:
+            return
         try:
             self.commit(stream, wait=True)
         except AbortedError as error:
             log.warning("the last counts were not committed and will be made again", error=str(error))
-        self.drop(partitions)
+            self.drop(partitions)
+            return
+        gone = set(self._tallies) if partitions is None else self._ours(partitions)
+        self._tallies = {partition: tally for partition, tally in self._tallies.items() if partition not in gone}
+        self._idle.forget(gone)
 
     def drop(self, partitions: Partitions | None = None) -> None:
         """Forget everything not committed; `partitions` are no longer ours (None: all)."""
@@ -108,9 +118,9 @@ class Counting:
     def _ours(self, partitions: Iterable[tuple[str, int]]) -> set[int]:
         return {number for topic, number in partitions if topic == self._topics.predictions}
 
-    def _take(self, batch: list[Message]) -> None:
+    def _take(self, batch: list[Message], stream: ExactlyOnceStream) -> None:
         groups = by_partition(batch)
-        self._recover(self._ours(groups))
+        self._recover(self._ours(groups), stream)
         for (topic, partition), members in groups.items():
             values = list(map(value_of, members))
             if topic == self._topics.predictions:
@@ -121,11 +131,12 @@ class Counting:
             else:
                 self._others += _relayed(values)
 
-    def _recover(self, partitions: set[int]) -> None:
+    def _recover(self, partitions: set[int], stream: ExactlyOnceStream) -> None:
         """Go on from the watermark that the last counts of a partition new to us had."""
         unknown = partitions - set(self._tallies)
         if not unknown:
             return
+        stream.settle()  # a transaction of our own that has failed would be waited for
         found = self._watermarks(unknown)
         for partition in unknown:
             self._tallies[partition] = Tally(watermark=found[partition]) if partition in found else Tally()
@@ -205,14 +216,14 @@ def watermarks_from_panes(settings: Settings, topic: str) -> Watermarks:
 
 
 def _wait_until_stable(settings: Settings, topic: str, end: int) -> None:
-    begun = time.monotonic()
+    begun, patience = time.monotonic(), max(SETTLED_S, 2 * settings.kafka.transaction_timeout_ms / 1_000 + 20)
     while end_offsets(settings, topic, committed=True)[0] < end:
-        if time.monotonic() - begun > SETTLED_S:
+        if time.monotonic() - begun > patience:
             raise UnavailableError(
-                f"topic {topic}: a transaction on it has not ended for {SETTLED_S:.0f} s",
+                f"topic {topic}: a transaction on it has not ended for {patience:.0f} s",
                 mend="see docs/operations/transaction-aborts.md on transactions that hang",
             )
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def _scan(settings: Settings, topic: str, partitions: set[int], start: int) -> dict[int, int]:

@@ -74,6 +74,9 @@ class MemoryStream:
         self._settle()
         self._sent += outputs
 
+    def settle(self) -> None:
+        self._settle()
+
     def mark(self) -> Mark:
         return self._before
 

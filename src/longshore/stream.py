@@ -90,6 +90,10 @@ class ExactlyOnceStream(Protocol):
         """Hand outputs over, in order, to the open transaction or a new one; they travel while others are made."""
         ...
 
+    def settle(self) -> None:
+        """Wait for the commit under way, if there is one."""
+        ...
+
     def mark(self) -> Mark:
         """The positions as they were before the last batch that `poll` returned."""
         ...

@@ -2,10 +2,11 @@
 
 from types import SimpleNamespace
 
+import pytest
 from tests.drift_stream import PROFILES, SCHEMA, predictions, rows
 
 from longshore.config import Settings
-from longshore.errors import AbortedError
+from longshore.errors import AbortedError, UnavailableError
 from longshore.monitor.messages import Counted, decode
 from longshore.monitor.service_count import Counting
 from longshore.topics import Topics
@@ -37,6 +38,9 @@ class Stream:
         if then is not None:
             then()
 
+    def settle(self):
+        """Nothing is under way: every commit ends at once."""
+
     def at_end(self):
         return {}
 
@@ -58,6 +62,22 @@ def counted(ambiguous):
     for _ in range(5):
         counting.step(stream)
     return sum(delta.records for m in stream.panes for delta in m.panes), [(m.late, m.watermark) for m in stream.panes]
+
+
+def test_a_batch_that_was_read_and_not_counted_is_not_committed():
+    """Whatever ends the process: closing the stream gives its partitions up, which commits what is counted."""
+    settings = Settings(monitor={"pane_s": 1, "allowed_lateness_s": 1, "commit_interval_s": 1_000})
+    stream = Stream(Topics.of(settings.topic_prefix, SCHEMA), None)
+
+    def unavailable(_partitions):
+        raise UnavailableError("a transaction has not ended", mend="see that Kafka is up")
+
+    counting = Counting(settings, SCHEMA, PROFILES, unavailable)
+    counting._partitions, counting._next_idle_check = 1, float("inf")
+    with pytest.raises(UnavailableError):
+        counting.step(stream)
+    counting.finish(stream)
+    assert stream._commits == 0
 
 
 def test_after_a_commit_that_may_have_been_carried_out_the_watermark_is_what_kafka_holds():

@@ -61,7 +61,7 @@ class GroupMember:
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
         """Up to `max_records` committed records of the assigned partitions, oldest first within each."""
         if self._outlet.settled():
-            self._settle()
+            self.settle()
         if self._waiting:
             self._go_on(self._starts.look_again(self._waiting))
         batch = self._records(self._consume(max_records, timeout_s))
@@ -73,7 +73,7 @@ class GroupMember:
 
     def send(self, outputs: Sequence[Batch | Single]) -> None:
         """See `longshore.stream.ExactlyOnceStream.send`."""
-        self._settle()
+        self.settle()
         self._or_rewind(lambda: self._outlet.send(outputs))
 
     def mark(self) -> Mark:
@@ -89,7 +89,7 @@ class GroupMember:
         then: Callable[[], None] | None = None,
     ) -> None:
         """See `longshore.stream.ExactlyOnceStream.commit`."""
-        self._settle()
+        self.settle()
         if outputs:
             self._or_rewind(lambda: self._outlet.send(outputs))
         positions = dict(self._positions if upto is None else upto)
@@ -98,7 +98,7 @@ class GroupMember:
         self._committing, self._then = positions, then
         self._uncommitted = positions != self._positions
         if wait:
-            self._settle()
+            self.settle()
 
     def assignment(self) -> Partitions:
         """The (topic, partition) pairs this member reads now."""
@@ -182,7 +182,7 @@ class GroupMember:
             self._tolerate(error)
         return False
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Learn how the commit under way ended; AbortedError with the input rewound if it failed."""
         if self._or_rewind(self._outlet.settle):
             for place, at in self._committing.items():
@@ -205,6 +205,7 @@ class GroupMember:
         self._uncommitted = False
         self._rewound = True
         self._positions.clear()
+        self._at_end.clear()
         self._starts.forget()
         self._waiting = self._assigned - self._leaving
         self._go_on(self._starts.find(self._waiting))
@@ -271,7 +272,7 @@ class GroupMember:
     def _forget(self, reason: str) -> None:
         """Undo what is not committed: a part of it can no longer be, and a transaction is one."""
         with contextlib.suppress(AbortedError):
-            self._settle()
+            self.settle()
         if not self._uncommitted and self._outlet.settled() and not self._outlet.is_open():
             return
         try:
