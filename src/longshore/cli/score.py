@@ -10,6 +10,7 @@ import click
 from longshore.cli.app import App, pass_app, projector_for
 from longshore.cli.score_file import Request, score_file
 from longshore.errors import ConfigurationError
+from longshore.heap import one_arena
 from longshore.instance import instance_id
 from longshore.kafka.admin import create_topics
 from longshore.redis_store import ModelCache
@@ -42,6 +43,7 @@ def score(app: App, /, instance: str | None, source: Path | None, **file: Any) -
     given = [name for name, value in file.items() if value]
     if given:
         raise ConfigurationError(f"--{given[0].replace('_', '-')} needs --input", mend="name the file to score")
+    one_arena()
     settings = app.settings
     with running("scorer", settings) as runtime:
         name = instance or instance_id(settings, "scorer")
