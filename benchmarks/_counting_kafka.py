@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 import tempfile
@@ -52,6 +53,8 @@ def from_kafka(
         contestants: dict[str, Callable[[int], Rate]] = {
             LIMIT: lambda _: consume(settings, topics.predictions, records, _decoding(Codec(SCHEMA)._row)),
             "without fields": lambda _: consume(settings, topics.predictions, records, _decoding(msgspec.Raw)),
+            "to dicts": lambda _: consume(settings, topics.predictions, records, _each(msgspec.json.decode)),
+            "json.loads": lambda _: consume(settings, topics.predictions, records, _each(json.loads)),
             "pane counter": lambda _: consume(
                 settings, topics.predictions, records, _counting(counter(profile), records)
             ),
@@ -112,8 +115,10 @@ def consume(settings: Settings, topic: str, records: int, take: Take) -> Rate:
 
 def _decoding(record: Any) -> Take:
     scored = msgspec.defstruct("Scored", [*READ.items(), ("record", record)], gc=False)
-    decode = msgspec.json.Decoder(scored).decode
+    return _each(msgspec.json.Decoder(scored).decode)
 
+
+def _each(decode: Callable[[bytes], Any]) -> Take:
     def take(batch: list[Message]) -> None:
         for message in batch:
             decode(message.value() or b"")

@@ -20,6 +20,12 @@ from longshore.records import ModelEvent
 
 FORMAT = 1
 
+NEVER = -1
+"""The watermark of a partition from which nothing was read yet."""
+
+MAX_BYTES = 900_000
+"""Of panes in one message, so that it stays below the 1,000,000 that clients and brokers accept."""
+
 
 class PaneDelta(msgspec.Struct, frozen=True):
     """Counts to add to one pane: event times from `pane`·pane length on, of one model version and route.
@@ -41,7 +47,8 @@ class PaneDelta(msgspec.Struct, frozen=True):
 class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
     """Predictions of one partition, `first_offset` to `last_offset`, counted.
 
-    `watermark` is the highest event time (ms) of the partition so far. Not in the panes are: `late` records, behind it
+    `watermark` is the highest event time (ms) of the partition so far, `NEVER` where the next message of the same
+    transaction tells. Not in the panes are: `late` records, behind it
     by more than the allowed lateness; `future` ones, ahead of their own scoring by more than an hour; `unreadable`
     ones, not predictions of this schema or of a version that the registry does not hold.
     """
@@ -56,6 +63,28 @@ class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
     future: int = 0
     unreadable: int = 0
     format: int = FORMAT
+
+
+def in_pieces(counted: Counted) -> list[Counted]:
+    """The same as messages that are not too large, with offsets that rise: hundreds of panes are more than one may hold.
+
+    A watermark closes panes, so only the last one has it; it has what was left out of the panes, too.
+    """
+    pieces: list[list[PaneDelta]] = [[]]
+    size = 0
+    for delta in counted.panes:
+        more = len(msgspec.json.encode(delta)) + 1
+        if size + more > MAX_BYTES and pieces[-1]:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(delta)
+        size += more
+    first, last = counted.first_offset, len(pieces) - 1
+    before = [
+        Counted(counted.partition, counted.partitions, first + i, first + i, NEVER, panes)
+        for i, panes in enumerate(pieces[:-1])
+    ]
+    return [*before, msgspec.structs.replace(counted, first_offset=first + last, panes=pieces[-1])]
 
 
 class LabelsSeen(msgspec.Struct, frozen=True, tag_field="kind", tag="labels"):

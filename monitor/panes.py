@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.monitor.counts import StreamCounter
-from longshore.monitor.messages import Counted, LabelsSeen, PaneDelta, pack, pack_small
+from longshore.monitor.messages import NEVER, Counted, LabelsSeen, PaneDelta, pack, pack_small
 from longshore.monitor.models import Profiles, Watched
 from longshore.monitor.scored import ScoredColumns, ScoredDecoder
 from longshore.monitor.segments import shape
@@ -26,9 +26,6 @@ from longshore.schema import Schema
 
 FUTURE_MS = 3_600_000
 """An event time this far ahead of its own scoring is a wrong clock: it must not push the watermark."""
-
-NEVER = -1
-"""The watermark of a partition from which nothing was read yet."""
 
 MOST_COUNTERS = 16
 """Versions whose tables are kept (some 300 KB each); more are about at once only while topics are replayed."""

@@ -16,7 +16,7 @@ from longshore.monitor import distances
 from longshore.monitor.joint import AUC_FLOOR, Joint
 from longshore.monitor.layout import FineLayout
 from longshore.monitor.segments import SegmentMoved
-from longshore.monitor.significance import FLOORS, Judgement, judge
+from longshore.monitor.significance import FLOORS, LEAST_REFERENCE, Judgement, judge
 from longshore.monitor.usual import METRICS, usual_for
 from longshore.profile import DEFINITIONS, Floats, Ints, Profile, StreamProfile
 from longshore.records import Moved
@@ -125,10 +125,20 @@ class Report:
             "current": [count / max(1, sum(q)) for count in q],
         }
 
+    def not_enough_data(self) -> str:
+        """Why nothing was judged; empty where it was."""
+        rows = self.reference_rows
+        if rows >= LEAST_REFERENCE:
+            return ""
+        return (
+            f"not enough data: the reference has {rows} row{'s' * (rows != 1)}, at least {LEAST_REFERENCE} are needed"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: every attribute, each stream's bins with edges and counts, and the thresholds."""
         return {
             "definitions": DEFINITIONS,
+            "not_enough_data": self.not_enough_data(),
             **asdict(self),
             "thresholds": {"alpha": self.alpha} | FLOORS | ({"auc_floor": AUC_FLOOR} if self.joint else {}),
         }

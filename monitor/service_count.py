@@ -18,7 +18,7 @@ from longshore.errors import AbortedError, UnavailableError
 from longshore.kafka.admin import committed_offsets, end_offsets, partition_count
 from longshore.kafka.reader import read_all
 from longshore.monitor.idle import IdleJudge
-from longshore.monitor.messages import Counted, Idle, ModelMoved, PaneMessage, decode, encode
+from longshore.monitor.messages import Counted, Idle, ModelMoved, PaneMessage, decode, encode, in_pieces
 from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter, Tally
 from longshore.records import UNREADABLE, ModelEvent, ModelEventKind
@@ -29,6 +29,9 @@ from longshore.topics import Topics
 log = structlog.get_logger()
 
 MAX_BATCH = 4_000
+SMALL_BATCH = 500
+"""Records polled at once where most fill a pane of their own, as in a slow stream read fast: each takes up to 200 KB."""
+
 POLL_TIMEOUT_S = 0.2
 MAX_PANES = 1_000
 """Panes held before a commit, whatever the time: bounds memory when event time runs fast."""
@@ -40,6 +43,9 @@ SETTLED_S = 60.0
 """How long a look back waits, at least, for what was written before it to be committed or aborted."""
 
 Watermarks = Callable[[set[int]], dict[int, int]]
+
+_NOTHING_TO_DECIDE_BY = (ModelEventKind.REFUSED, ModelEventKind.AWAITING_APPROVAL)
+"""Model events that are not relayed: older deciders do not know them."""
 
 
 class Counting:
@@ -58,6 +64,7 @@ class Counting:
         self._others: list[PaneMessage] = []
         self._idle = IdleJudge(monitor.idle_after_s)
         self._opened: float | None = None
+        self._at_once = SMALL_BATCH
         self._next_idle_check = 0.0
         self._partitions = 0
         self._broken = False
@@ -65,10 +72,12 @@ class Counting:
     def step(self, stream: ExactlyOnceStream) -> None:
         """One round: poll, count, commit what is due, mark what is idle."""
         try:
-            batch = stream.poll(MAX_BATCH, POLL_TIMEOUT_S)
+            batch = stream.poll(self._at_once, POLL_TIMEOUT_S)
             if batch:
                 self._opened = self._opened or time.monotonic()
+                before = self._held()
                 self._take(batch, stream)
+                self._at_once = MAX_BATCH if 2 * (self._held() - before) <= len(batch) else SMALL_BATCH
             self._mark_idle(stream)
             if self._due():
                 self.commit(stream)
@@ -143,13 +152,17 @@ class Counting:
 
     def _messages(self) -> list[Counted]:
         total = self._partition_count()
-        return [tally.message(p, total) for p, tally in sorted(self._tallies.items()) if tally.last_offset >= 0]
+        counted = [tally.message(p, total) for p, tally in sorted(self._tallies.items()) if tally.last_offset >= 0]
+        return [piece for message in counted for piece in in_pieces(message)]
+
+    def _held(self) -> int:
+        """How many panes are counted and not committed."""
+        return sum(len(tally.panes) for tally in self._tallies.values())
 
     def _due(self) -> bool:
         if self._opened is None:
             return False
-        held = sum(len(tally.panes) for tally in self._tallies.values())
-        return held >= MAX_PANES or time.monotonic() - self._opened >= self._settings.monitor.commit_interval_s
+        return self._held() >= MAX_PANES or time.monotonic() - self._opened >= self._settings.monitor.commit_interval_s
 
     def _mark_idle(self, stream: ExactlyOnceStream) -> None:
         now = time.monotonic()
@@ -184,7 +197,7 @@ def _relayed(values: list[bytes | None]) -> list[PaneMessage]:
     for value in values:
         try:
             event = msgspec.json.decode(value or b"", type=ModelEvent)
-            if event.kind is not ModelEventKind.REFUSED:  # nothing to decide by, and unknown to older deciders
+            if event.kind not in _NOTHING_TO_DECIDE_BY:
                 relayed.append(ModelMoved(event))
         except UNREADABLE as error:
             log.warning("a model event is not readable and is left out", error=str(error))

@@ -31,6 +31,9 @@ LEAST_OUTSIDE = 3
 OUTSIDE_FLOOR = 0.001
 """The share of a stream's values outside the range below which it does not matter that they are too many."""
 
+LEAST_REFERENCE = 50
+"""Rows a reference must have for a window to be judged: with 20 and fewer, most undrifted windows alarm."""
+
 FLOORS = {"js_floor": JS_FLOOR, "rank_floor": RANK_FLOOR, "outside_floor": OUTSIDE_FLOOR}
 
 TESTS = 3
@@ -95,12 +98,13 @@ def outside_p(layout: Layout, reference: Ints, current: Ints) -> Floats:
 
     Wilks (1942, on tolerance limits): of the C(N, m) orders that m + n = N values of one population can have, k of
     the n lie outside the m in (k+1)·C(N−k−2, m−2), and k or more in (k+1)·C(N−k−1, m−1) + C(N−k−1, m). With ties
-    fewer do. Fewer than `LEAST_OUTSIDE` say nothing.
+    fewer do. Fewer than `LEAST_OUTSIDE` say nothing; of more, one is left out: a single wild value, added to what is
+    outside by chance, must not alarm.
     """
     k = outside(layout, reference, current).astype(np.float64)
     m, n = _value_rows(layout, reference), _value_rows(layout, current)
     counted = (k >= LEAST_OUTSIDE) & (m > 0)
-    k, m, n = np.where(counted, k, 0.0), np.where(counted, m, 1.0), np.where(counted, n, 1.0)
+    k, m, n = np.where(counted, k - 1.0, 0.0), np.where(counted, m, 1.0), np.where(counted, n - 1.0, 1.0)
     ways = special.gammaln(m + n - k) - special.gammaln(n - k + 1.0) - special.gammaln(m)
     of_all = special.gammaln(m + n + 1.0) - special.gammaln(m + 1.0) - special.gammaln(n + 1.0)
     p = np.exp(ways - of_all) * (k + 1.0 + (n - k) / m)
@@ -219,7 +223,7 @@ def judge(layout: Layout, calibration: Calibration, reference: Ints, current: In
     """Test one window, the tests' counts int64[T], against the reference's, int64[T].
 
     A stream alarms where one of its tests is significant for the whole family *and* its own effect is above the
-    floor: at a large n every difference is significant.
+    floor: at a large n every difference is significant. Beside a reference of fewer than `LEAST_REFERENCE` rows, none.
     """
     null = null_for(calibration, int(_rows(layout, current)[0]))
     numeric = layout.ranked[layout.starts]
@@ -235,6 +239,8 @@ def judge(layout: Layout, calibration: Calibration, reference: Ints, current: In
     effects = np.stack(
         [displaced(layout, reference, current) >= JS_FLOOR, distance >= RANK_FLOOR, beyond >= OUTSIDE_FLOOR]
     )
+    if _rows(layout, reference)[0] < LEAST_REFERENCE:
+        p_values = np.ones_like(p_values)
     smallest = p_values.min(axis=0)
     return Judgement(
         p_values=null.adjusted(smallest),

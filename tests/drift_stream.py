@@ -59,11 +59,11 @@ def profile_bytes():
 PROFILES = Profiles(lambda version: profile_bytes() if version in ("v1", "v2") else None)
 
 
-def predictions(frame, first_ms=0, version="v1"):
-    """One prediction value per row, `STEP_MS` apart in event time from `first_ms`."""
+def predictions(frame, first_ms=0, version="v1", step_ms=STEP_MS):
+    """One prediction value per row, `step_ms` apart in event time from `first_ms`."""
     values = []
     for i, row in enumerate(frame.itertuples(index=False)):
-        when = first_ms + i * STEP_MS
+        when = first_ms + i * step_ms
         crew = None if np.isnan(row.crew) else row.crew
         record = {"record_id": f"r{i}", "ship": "s", "event_time": when, "cargo": row.cargo, "crew": crew}
         value = {"record_id": f"r{i}", "ship": "s", "event_time": when, "scored_at": when + 5}
@@ -77,15 +77,12 @@ def counter():
     return PaneCounter(SCHEMA, PROFILES, pane_ms=PANE_MS, lateness_ms=LATENESS_MS)
 
 
-def decider(snapshot=None, *, min_fresh_labels=300, cooldown_windows=2, thresholds=None):
-    rules = Rules(2, 3, min_fresh_labels, cooldown_windows)
-    return Decider(
-        DeciderSettings(
-            SCHEMA.name, "default", rules, Alarm(2, 3, 1_000_000), thresholds or {}, 500, PANE_MS, LATENESS_MS
-        ),
-        PROFILES,
-        snapshot,
+def decider(snapshot=None, *, min_fresh_labels=300, cooldown_windows=2, thresholds=None, provisional=False):
+    rules, alarm = Rules(2, 3, min_fresh_labels, cooldown_windows), Alarm(2, 3, 1_000_000)
+    given = DeciderSettings(
+        SCHEMA.name, "default", rules, alarm, thresholds or {}, 500, PANE_MS, LATENESS_MS, provisional
     )
+    return Decider(given, PROFILES, snapshot)
 
 
 def model_event(kind, version="v1", generation=1, trigger_id=""):

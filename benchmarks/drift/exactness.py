@@ -22,24 +22,27 @@ OUTLIERS = (1e2, 1e4, 1e5)
 
 ALARM_ROWS = 1_000
 REFERENCES = 8
+"""Of the distances: enough for the largest differences."""
+ALARM_REFERENCES = 40
 WINDOWS = 5
 
 
 def measure(plan: Plan, results: dict[str, Any]) -> None:
     """Largest differences, and the alarms of windows with one outlier."""
-    references = min(REFERENCES, plan.references)
     bins: dict[str, float] = {}
     raw: list[dict[str, Any]] = []
-    alarms = []
-    for seed in range(references):
+    alarms: dict[str, list[Any]] = {"without": [], "with": []}
+    for seed in range(min(ALARM_REFERENCES, plan.references)):
         frame, rest = data.split(data.housing(), seed)
         reference = fit(frame, seed)
         pool = grid.Pool.of(frame, rest, [seed, 7])
-        for kind, window in _windows(pool):
+        for kind, window in _windows(pool) if seed < REFERENCES else []:
             _on_bins(reference.compare(window), frame, window, bins)
             raw += [{"window": kind, **one} for one in _from_counts(reference, frame, window, pool.std)]
-        alarms.append(_outlier_alarms(reference, pool, plan.windows))
-    outlier = intervals.share(alarms).to_dict()
+        plain = [pool.draw(ALARM_ROWS) for _ in range(plan.windows)]
+        alarms["without"].append(_alarms(reference, plain))
+        alarms["with"].append(_alarms(reference, [_wild(pool, window, OUTLIERS[0]) for window in plain]))
+    outlier = {kind: intervals.share(found).to_dict() for kind, found in alarms.items()}
     counts = _by_kind(pd.DataFrame(raw))
     results["metrics"] = {"bins": bins, "counts": counts, "outlier": outlier, "outlier_rows": ALARM_ROWS}
 
@@ -71,7 +74,9 @@ def _windows(pool: grid.Pool) -> list[tuple[str, pd.DataFrame]]:
         windows += [(f"shifted + 0.2 σ, n={n:,}", _all_moved(pool, n)) for _ in range(WINDOWS)]
     for sigmas in OUTLIERS:
         for n in SIZES[:2]:
-            windows += [(f"one outlier of {sigmas:g} σ, n={n:,}", _wild(pool, n, sigmas)) for _ in range(WINDOWS)]
+            windows += [
+                (f"one outlier of {sigmas:g} σ, n={n:,}", _wild(pool, pool.draw(n), sigmas)) for _ in range(WINDOWS)
+            ]
     return windows
 
 
@@ -80,9 +85,9 @@ def _all_moved(pool: grid.Pool, n: int) -> pd.DataFrame:
     return rows.assign(**{name: rows[name] + 0.2 * std for name, std in pool.std.items()})
 
 
-def _wild(pool: grid.Pool, n: int, sigmas: float) -> pd.DataFrame:
-    """A window whose first row is wild in every numeric stream."""
-    rows = pool.draw(n)
+def _wild(pool: grid.Pool, window: pd.DataFrame, sigmas: float) -> pd.DataFrame:
+    """The window with its first row wild in every numeric stream."""
+    rows = window.copy()
     for name, std in pool.std.items():
         values = rows[name].to_numpy(dtype=np.float64).copy()
         values[0] = sigmas * std
@@ -138,7 +143,6 @@ def _from_counts(
     return found
 
 
-def _outlier_alarms(reference: Reference, pool: grid.Pool, windows: int) -> Any:
-    frames = [_wild(pool, ALARM_ROWS, OUTLIERS[0]) for _ in range(windows)]
+def _alarms(reference: Reference, frames: list[pd.DataFrame]) -> Any:
     cells = reference.test_cells(pd.concat(frames, ignore_index=True))
     return judge_windows(reference, cells, np.arange(len(cells)).reshape(-1, ALARM_ROWS)).alerts

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tests.drift_stream import PANE_MS, PROFILES, STEP_MS, counter, predictions, rows
+from tests.drift_stream import PANE_MS, PROFILES, STEP_MS, counter, decider, model_event, predictions, rows
 
 from longshore.errors import FormatError
 from longshore.monitor.binning import SUM_LIMIT
 from longshore.monitor.counts import CHUNK, MOST_PANES
+from longshore.monitor.decide import decide_all
 from longshore.monitor.frames import LARGEST
 from longshore.monitor.lookup import LEAST_EDGES, Lookup, Table
-from longshore.monitor.messages import Counted, decode, encode, unpack
+from longshore.monitor.messages import NEVER, Counted, decode, encode, in_pieces, unpack
 from longshore.monitor.panes import FUTURE_MS, Tally
 from longshore.schema import Kind
 
@@ -281,3 +282,39 @@ def test_the_edges_of_usual_streams_are_looked_up_not_searched():
     streams = [stream for stream in PROFILES.of("v1").profile.streams if len(stream.edges) >= LEAST_EDGES]
     assert len(streams) == 3
     assert all(Table(stream.edges).compared for stream in streams)
+
+
+def test_a_tally_of_thousands_of_panes_becomes_messages_that_kafka_takes_and_says_the_same():
+    """A slow stream read fast: each record fills a pane of its own."""
+    values = predictions(rows(4_000, 3), step_ms=PANE_MS)
+    tally = Tally()
+    counter().count(tally, values, list(range(100, 4_100)))
+    whole = tally.message(2, 4)
+    pieces = in_pieces(whole)
+    assert len(encode(whole)) > 1_000_000 > 901_000 > max(len(encode(piece)) for piece in pieces)
+    assert [pane for piece in pieces for pane in piece.panes] == whole.panes
+    bounds = [(piece.first_offset, piece.last_offset) for piece in pieces]
+    assert bounds == [(100 + i, 100 + i) for i in range(len(pieces) - 1)] + [(100 + len(pieces) - 1, 4_099)]
+    assert [piece.watermark for piece in pieces] == [NEVER] * (len(pieces) - 1) + [whole.watermark]
+    assert in_pieces(pieces[0]) == [pieces[0]]
+
+
+def finals(outputs):
+    return [event for event in outputs.events if event.status == "final"]
+
+
+def test_a_decider_told_in_pieces_decides_as_told_at_once():
+    values = predictions(rows(4_000, 3), step_ms=PANE_MS)
+    tally = Tally()
+    counter().count(tally, values, list(range(len(values))))
+    tally.unreadable = 3
+    whole = tally.message(0, 1)
+    expected = decide_all(decider(), enumerate([model_event("promoted"), encode(whole)]))
+    pieces = [encode(piece) for piece in in_pieces(whole)]
+    one = decider()
+    told = decide_all(one, enumerate([model_event("promoted"), *pieces]))
+    assert len(pieces) > 1
+    assert finals(told) == finals(expected)
+    assert len(finals(told)) == 1 + 7  # an era and seven full windows, for the last is open
+    again = decide_all(one, enumerate([*pieces, *pieces], start=1 + len(pieces)))
+    assert not again.events  # a second copy of what was counted before

@@ -86,22 +86,22 @@ def test_a_single_outlier_does_not_alert(reference):
     assert not reference.compare(frame, alpha=0.001).alert
 
 
-def test_the_outside_tests_p_value_is_the_count_of_orders():
+def test_the_outside_tests_p_value_is_the_count_of_orders_of_all_values_but_one():
     layout = Layout.of([np.array([0, 1, 2, 3])], [Kind.NUMERIC])
     for m, n, k in [(10, 7, 3), (100, 30, 4), (9_800, 1_000, 5), (5, 5, 5), (2, 9, 9), (300, 2_000, 40)]:
         ways = sum((j + 1) * comb(m + n - j - 2, m - 2) for j in range(k, n + 1))
-        found = outside_p(layout, np.array([0, m, 0, 3]), np.array([1, n - k, k - 1, 0]))
+        found = outside_p(layout, np.array([0, m, 0, 3]), np.array([1, n - k, k, 0]))
         assert found == pytest.approx([ways / comb(m + n, m)], rel=1e-6)
 
 
-def test_two_values_outside_are_outliers_and_three_are_not():
+def test_two_values_outside_are_outliers_and_four_are_not():
     frame = pd.DataFrame({"x": np.arange(5_000.0), "s": ["a"] * 5_000})
     far = Reference.fit(frame)
     few = pd.DataFrame({"x": np.r_[np.linspace(0, 4_999, 98), 1e9, -1e9], "s": "a"})
     assert not far.compare(few).alert
-    some = pd.DataFrame({"x": np.r_[np.linspace(0, 4_999, 97), 1e9, 2e9, -1e9], "s": "a"})
+    some = pd.DataFrame({"x": np.r_[np.linspace(0, 4_999, 96), 1e9, 2e9, -1e9, -2e9], "s": "a"})
     report = far.compare(some)
-    assert [(stream.name, stream.outside) for stream in report.streams if stream.alert] == [("x", 0.03)]
+    assert [(stream.name, stream.outside) for stream in report.streams if stream.alert] == [("x", 0.04)]
     assert report.streams[0].psi < 0.05
 
 
@@ -268,3 +268,12 @@ def test_the_adjusted_p_value_never_falls_as_the_single_one_rises():
 def test_a_watch_that_cannot_be_is_named(reference, given):
     with pytest.raises(ConfigurationError, match=r"step is|run_length is"):
         reference.watch(**given)
+
+
+@pytest.mark.parametrize(("rows", "judged"), [(1, False), (49, False), (50, True)])
+def test_beside_a_reference_of_a_few_rows_nothing_is_judged_and_it_is_said(rows, judged):
+    report = Reference.fit(people(rows, 1)).compare(people(500, 2).assign(income=1e6))
+    assert report.alert is judged
+    counted = f"{rows} rows" if rows > 1 else "1 row"
+    told = "" if judged else f"not enough data: the reference has {counted}, at least 50 are needed"
+    assert report.to_dict()["not_enough_data"] == report.not_enough_data() == told
