@@ -6,11 +6,11 @@
 
 `columns`: rows a second on one core from columns to counts and fixed-point sums of all streams, beside the same by a
 search and plain sums (`longshore.monitor.binning`), which must give the same numbers. `kafka`: the client consumes
-predictions and decodes each into a struct with what is counted of it, and nothing else: the limit; the same without the
-record's own fields, into dicts, and by the standard library; then with a `PaneCounter`; then the whole counting role, which commits its deltas in transactions.
-All with the same client settings in one process, in turns. `cpu` is this process's own, the client's threads included:
-the broker shares the machine. `pane`: what one pane takes in memory and on its topic, whatever the rows. `memory`:
-resident, while values are counted and committed.
+predictions and decodes each into a struct with what is counted of it, and nothing else: the limit; the same without
+the record's own fields, into dicts, and by the standard library; then with a `PaneCounter`; then the whole counting
+role, which commits its deltas in transactions. All with the same client settings in one process, in turns. `cpu` is
+this process's own, the client's threads included: the broker shares the machine. `pane`: what one pane takes in
+memory and on its topic, whatever the rows. `memory`: resident, while values are counted and committed.
 """
 
 from __future__ import annotations

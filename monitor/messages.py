@@ -66,7 +66,7 @@ class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
 
 
 def in_pieces(counted: Counted) -> list[Counted]:
-    """The same as messages that are not too large, with offsets that rise: hundreds of panes are more than one may hold.
+    """The same as messages that are not too large, with offsets that rise: one may not hold hundreds of panes.
 
     A watermark closes panes, so only the last one has it; it has what was left out of the panes, too.
     """

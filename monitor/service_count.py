@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 MAX_BATCH = 4_000
 SMALL_BATCH = 500
-"""Records polled at once where most fill a pane of their own, as in a slow stream read fast: each takes up to 200 KB."""
+"""Records polled at once where most fill a pane of their own (a slow stream read fast): each takes up to 200 KB."""
 
 POLL_TIMEOUT_S = 0.2
 MAX_PANES = 1_000
