@@ -2,19 +2,20 @@
 
 The same messages give the same outputs bit for bit, whenever and in whatever pieces they are applied; a snapshot plus
 the messages after it is as good as all of them. Closing panes is `windows`'s work, the state machine `episodes`'s,
-statistics `report`'s; transactions and topics are `service`'s.
+judging `verdicts`'s, when to tell of a window that is still open `ahead`'s; transactions and topics are `service`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from longshore.monitor import messages
-from longshore.monitor.episodes import Episodes, Judged, Phase, Rules, Told
+from longshore.monitor.ahead import LookAhead
+from longshore.monitor.episodes import Episodes, Phase, Rules, Told
 from longshore.monitor.messages import (
     Counted,
     Idle,
@@ -24,26 +25,25 @@ from longshore.monitor.messages import (
     pack_counts,
     unpack_counts,
 )
-from longshore.monitor.models import Profiles, Watched
-from longshore.monitor.report import Report, report_judged
-from longshore.monitor.segments import counted_segments
-from longshore.monitor.sequence import Alarm, Evidence, Sequence
+from longshore.monitor.models import Profiles
+from longshore.monitor.report import Report
+from longshore.monitor.sequence import Alarm
 from longshore.monitor.significance import FLOORS
 from longshore.monitor.snapshots import Snapshot
-from longshore.monitor.thresholds import Thresholds
+from longshore.monitor.verdicts import Judge, Verdict, segments_of
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.windows import Era, EraBegun, Filled, Windows
-from longshore.records import DriftEvent, ModelEventKind, RetrainRequest, Window
+from longshore.records import FINAL, PROVISIONAL, DriftEvent, ModelEventKind, RetrainRequest, Window
 
 NOTHING = Window(0, 0, 0)
-
-CALM = 0.05
-"""A window is calm if no scale alarms and it alone has a p-value above this: the lower threshold out."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeciderSettings:
-    """What a decider must be told; `stream_set` is the key of all it writes, `model` the model whose events count."""
+    """What a decider must be told; `stream_set` is the key of all it writes, `model` the model whose events count.
+
+    `provisional`: whether verdicts on open panes are told, too. What is final is the same either way.
+    """
 
     stream_set: str
     model: str
@@ -53,6 +53,7 @@ class DeciderSettings:
     window_records: int
     pane_ms: int
     lateness_ms: int
+    provisional: bool
 
 
 @dataclass(slots=True)
@@ -77,6 +78,8 @@ class Decider:
         self._last_window = snapshot.last_window if snapshot else NOTHING
         self._last_index = snapshot.last_index if snapshot else -1
         self._steps = [unpack_counts(step) for step in snapshot.steps] if snapshot else []
+        self._judge = Judge(settings.alarm, settings.thresholds, settings.pane_ms)
+        self._ahead = LookAhead(settings.pane_ms, snapshot.look if snapshot else None)
 
     @property
     def next_offset(self) -> int:
@@ -116,6 +119,8 @@ class Decider:
         current = self._watermark.current()
         if current is not None:
             self._close((current - self._settings.lateness_ms) // self._settings.pane_ms, outputs)
+            if self._settings.provisional:
+                self._look_ahead(current, outputs)
         return outputs
 
     def snapshot(self) -> bytes:
@@ -132,6 +137,7 @@ class Decider:
                 last_window=self._last_window,
                 last_index=self._last_index,
                 steps=[pack_counts(step) for step in self._steps],
+                look=self._ahead.last,
             )
         )
 
@@ -167,6 +173,7 @@ class Decider:
 
     def _close(self, pane: int, outputs: Outputs) -> None:
         for closed in self._windows.close_before(pane):
+            self._ahead.over()
             if isinstance(closed, EraBegun):
                 self._steps = []
                 for told in self._episodes.on_era(first=not closed.before.generation):
@@ -176,69 +183,40 @@ class Decider:
                 self._verdict(closed, outputs)
 
     def _verdict(self, filled: Filled, outputs: Outputs) -> None:
-        watched = filled.watched
-        evidence = self._evidence(filled)
-        counted = (filled.counts, filled.sums)
-        report = report_judged(watched.profile, watched.layout, counted, evidence.judged, evidence.limit)
-        thresholds = Thresholds.of(self._settings.thresholds, [stream.name for stream in watched.profile.streams])
-        report = thresholds.apply(report)
-        if report.alert or self._episodes.state.episode:
-            report = replace(report, segments=counted_segments(watched.profile, filled.segments, filled.records))
-        window = filled.window(self._settings.pane_ms)
-        self._last_window, self._last_index = window, filled.index
-        judged = Judged(
-            version=filled.era.version,
-            first_pane=filled.first_pane,
-            window=window,
-            alarm=report.alert,
-            calm=not report.alert and all(p > CALM for p in self._alone(report, evidence, watched)),
-            streams=[stream.moved() for stream in report.streams],
-        )
-        told = self._episodes.on_verdict(judged)
+        verdict = self._judged(filled)
+        self._steps = verdict.steps
+        self._last_window, self._last_index = verdict.judged.window, filled.index
+        told = self._episodes.on_verdict(verdict.judged)
         if any(one.kind == "resolved" for one in told):
             self._steps = []
-        outputs.events.append(self._verdict_event(filled.era, judged, evidence, report))
+        outputs.events.append(self._verdict_event(filled, verdict))
         for one in told:
-            self._tell(one, outputs, report=report)
+            self._tell(one, outputs, report=verdict.report)
 
-    @staticmethod
-    def _alone(report: Report, evidence: Evidence, watched: Watched) -> list[float]:
-        """The window's own p-values, of the streams that the calibrated tests decide on."""
-        fixed = {stream.name for stream in report.streams if stream.fixed}
-        streams = zip(watched.profile.streams, evidence.alone.tolist(), strict=True)
-        return [p for stream, p in streams if stream.name not in fixed]
+    def _look_ahead(self, watermark_ms: int, outputs: Outputs) -> None:
+        """Tell of the next window before it is final; but for the look's number, nothing is remembered of it."""
+        filled = self._ahead.due(self._windows, watermark_ms)
+        if filled is not None and self._ahead.last is not None:
+            revision = self._ahead.last.revision
+            outputs.events.append(self._verdict_event(filled, self._judged(filled), revision))
 
-    def _evidence(self, filled: Filled) -> Evidence:
-        """Judge the window with the ones before it in this era."""
-        layout = filled.watched.layout
-        profile = filled.watched.profile
-        reference = layout.for_tests(profile.counts)
-        sequence = Sequence(layout.tests, profile.calibration, reference, self._settings.alarm, self._steps)
-        evidence = sequence.add(layout.for_tests(filled.counts))
-        self._steps = list(sequence.steps)
-        return evidence
+    def _judged(self, filled: Filled) -> Verdict:
+        return self._judge.judge(filled, self._steps, where=self._episodes.state.episode is not None)
 
-    def _verdict_event(self, era: Era, judged: Judged, evidence: Evidence, report: Report) -> DriftEvent:
+    def _verdict_event(self, filled: Filled, verdict: Verdict, revision: int | None = None) -> DriftEvent:
         episode = self._episodes.state.episode
-        cause = episode.cause if episode else ("covariate" if report.alert else "")
         return self._event(
             "verdict",
-            era,
-            cause=cause,
+            filled.era,
+            cause=episode.cause if episode else ("covariate" if verdict.report.alert else ""),
             phase=self.phase,
+            window=verdict.judged.window,
+            index=filled.index,
+            status=FINAL if revision is None else PROVISIONAL,
             episode=episode.id if episode else "",
-            p_value=evidence.judged.p_value,
-            streams=judged.streams,
-            detail={
-                "approximated": ["wasserstein", "wasserstein_sigma", "ks"],
-                "alert": report.alert,
-                "bins": {stream.name: stream.bins.current for stream in report.streams},
-                "reference_limited": report.reference_limited,
-                "by_scale": {str(scale): p for scale, p in evidence.by_scale.items()},
-                "limit": evidence.limit,
-                "run_length": evidence.run_length,
-            }
-            | _segments(report),
+            p_value=verdict.evidence.judged.p_value,
+            streams=verdict.judged.streams,
+            detail=verdict.detail() | ({} if revision is None else {"revision": revision}),
         )
 
     def _era_event(self, begun: EraBegun) -> DriftEvent:
@@ -250,7 +228,7 @@ class Decider:
     def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
         if told.request is not None:
             outputs.requests.append(told.request)
-        picture = report.picture() | _segments(report) if report is not None and told.kind == "alert" else {}
+        picture = report.picture() | segments_of(report) if report is not None and told.kind == "alert" else {}
         outputs.events.append(
             self._event(
                 told.kind,
@@ -274,7 +252,7 @@ class Decider:
             generation=era.generation,
             window=given.get("window", self._last_window),
             window_index=given.get("index", self._last_index),
-            status="final",
+            status=given.get("status", FINAL),
             state=phase.value,
             episode=given.get("episode", ""),
             p_value=given.get("p_value", 1.0),
@@ -282,10 +260,6 @@ class Decider:
             streams=given.get("streams", []),
             detail=detail,
         )
-
-
-def _segments(report: Report) -> dict[str, Any]:
-    return {"segments": [asdict(segment) for segment in report.segments]} if report.segments else {}
 
 
 def decide_all(decider: Decider, values: Iterable[tuple[int, bytes | None]]) -> Outputs:

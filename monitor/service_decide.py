@@ -50,6 +50,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         window_records=monitor.window_records,
         pane_ms=int(monitor.pane_s * 1_000),
         lateness_ms=int(monitor.allowed_lateness_s * 1_000),
+        provisional=monitor.provisional,
     )
 
 
@@ -155,15 +156,16 @@ def _message(key: bytes, value: msgspec.Struct) -> dict[str, bytes]:
 
 
 def _measure(events: list[DriftEvent], decider: Decider) -> None:
-    """Metrics and log lines of what was committed."""
+    """Metrics and log lines of what was committed; metrics know final verdicts only."""
     watermark = decider.watermark_ms
     if watermark is not None:
         telemetry.WATERMARK.set(watermark / 1_000)
     for phase in Phase:
         telemetry.DRIFT_STATE.labels(phase.value).set(phase is decider.phase)
     for event in events:
-        log.info("drift " + event.kind, version=event.model_version, window=event.window_index, state=event.state)
-        if event.kind != "verdict":
+        told = f"provisional {event.kind}" if event.provisional else event.kind
+        log.info("drift " + told, version=event.model_version, window=event.window_index, state=event.state)
+        if event.kind != "verdict" or event.provisional:
             continue
         telemetry.LAST_VERDICT.set_to_current_time()
         telemetry.VERDICTS.labels(str(bool(event.detail["alert"])).lower()).inc()

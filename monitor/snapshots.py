@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from longshore.errors import FormatError
+from longshore.monitor.ahead import Look
 from longshore.monitor.episodes import EpisodeState
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.windows import WindowState
 from longshore.records import Window
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Snapshot(msgspec.Struct):
@@ -27,6 +28,7 @@ class Snapshot(msgspec.Struct):
     last_window: Window
     last_index: int
     steps: list[str] = []
+    look: Look | None = None
     format: int = FORMAT
 
 
@@ -39,7 +41,7 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        if found not in (1, FORMAT):  # the first format had no steps
+        if found not in (1, 2, FORMAT):  # the first format had no steps, the second no look
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"
             )

@@ -7,6 +7,8 @@ version's records are judged no further, and its window in progress is dropped: 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -64,6 +66,20 @@ class Open:
     counts: Ints
     sums: Ints
     segments: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ahead:
+    """The next window as it would be if nothing more came: the one in progress and `panes`, still open."""
+
+    first_pane: int
+    end_pane: int
+    records: int
+    panes: list[Open]
+
+    def window(self, pane_ms: int) -> Window:
+        """The stretch of event time it covers so far."""
+        return Window(self.first_pane * pane_ms, self.end_pane * pane_ms, self.records)
 
 
 class WindowState(msgspec.Struct):
@@ -140,6 +156,45 @@ class Windows:
             del self._open[at]
             yield from self._close(at, versions)
         self.state.closed_before = max(self.state.closed_before, pane)
+
+    def ahead(self) -> Ahead | None:
+        """The next window with what is in the open panes, oldest first; None while they do not fill it.
+
+        Nor is there one where a pane comes first that will begin a newer era, or waits for its model's promotion.
+        """
+        state = self.state
+        first, records, panes = state.first_pane, state.records, []
+        for at in sorted(self._open):
+            versions = self._open[at]
+            if max(state.generations.get(version, math.inf) for version in versions) > state.era.generation:
+                return None
+            held = versions.get(state.era.version)
+            if held is None:
+                continue
+            first = at if first < 0 else first
+            records += held.records
+            panes.append(held)
+            if records >= self._window_records:
+                return Ahead(first, at + 1, records, panes)
+        return None
+
+    def filled_with(self, ahead: Ahead) -> Filled:
+        """That window as if its panes were closed; nothing here changes by it."""
+        counts, sums = [held.counts for held in ahead.panes], [held.sums for held in ahead.panes]
+        segments = [held.segments for held in ahead.panes]
+        if self._counts is not None and self._sums is not None:
+            counts, sums, segments = [self._counts, *counts], [self._sums, *sums], [self._segments, *segments]
+        return Filled(
+            era=self.state.era,
+            index=self.state.index,
+            first_pane=ahead.first_pane,
+            end_pane=ahead.end_pane,
+            records=ahead.records,
+            watched=self._watched(self.state.era.version),
+            counts=np.sum(counts, axis=0),
+            sums=np.sum(sums, axis=0),
+            segments=functools.reduce(_together, segments),
+        )
 
     def oldest_offset(self) -> int | None:
         """The panes-topic offset from which the open panes can be rebuilt; None when none is open."""

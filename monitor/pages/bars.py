@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from longshore.monitor.pages.contents import Reading
-from longshore.monitor.pages.markup import Markup, joined, svg_text, tag
 from longshore.monitor.pages.moved import WORTH, Bin, Distribution
-from longshore.monitor.pages.scales import Axis, linear_ticks
-from longshore.monitor.pages.wording import edge_texts, share_text, value_text
+from longshore.pages.markup import Markup, svg_text, tag
+from longshore.pages.scales import Axis, linear_ticks
+from longshore.pages.wording import edge_texts, share_text, value_text
 
 WIDTH, HEIGHT = 560, 240
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 12, 40
@@ -144,9 +142,3 @@ def _usual_text(reading: Reading) -> str:
         return told
     median, high, higher = (value_text(each) for each in reading.usual)
     return f"{told}; without drift: median {median}, 95 % below {high}, 99 % below {higher}"
-
-
-def legend(entries: Sequence[tuple[str, str]]) -> Markup:
-    """What colours stand for, as (class, words)."""
-    keys = [joined(tag("span", class_=f"key {kind}", aria_hidden="true"), f"{words} ") for kind, words in entries]
-    return tag("p", *keys, class_="legend")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longshore.monitor.pages.contents import Band, Line, Moment
-from longshore.monitor.pages.markup import Markup, svg_text, tag
-from longshore.monitor.pages.scales import Axis, evidence, evidence_ticks, linear_ticks, time_ticks
-from longshore.monitor.pages.wording import count_text, p_is, p_text, time_text, value_text
+from longshore.pages.markup import Markup, svg_text, tag
+from longshore.pages.scales import Axis, evidence, evidence_ticks, linear_ticks, time_ticks
+from longshore.pages.wording import count_text, p_is, p_text, time_text, value_text
 
 DEEPEST = 16.0
 """−log₁₀ p at which the axis ends, unless the limit needs more: a p-value beyond is drawn there."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longshore.monitor.pages.wording import edge_texts
+from longshore.pages.wording import edge_texts
 from longshore.profile import Floats
 
 MISSING, UNSEEN = "(missing)", "(unseen)"

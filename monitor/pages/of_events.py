@@ -12,7 +12,8 @@ from longshore.monitor.pages.pictures import Pictures, pictures_of
 from longshore.monitor.pages.places import Places, places_of, segments_in
 from longshore.monitor.pages.story import Stories, Story
 from longshore.monitor.pages.usual_lines import Usual
-from longshore.monitor.pages.wording import METRICS, count_text, listed, p_is, share_text, span_text, time_text
+from longshore.monitor.pages.wording import METRICS
+from longshore.pages.wording import count_text, listed, p_is, share_text, span_text, time_text
 from longshore.profile import Profile
 from longshore.records import DriftEvent, Moved
 from longshore.tracing.drift import Told
@@ -50,8 +51,10 @@ class EventsPage:
         return list(self._stories.found.values())
 
     def add(self, told: Told) -> None:
-        """Take in the next event."""
+        """Take in the next event; a provisional verdict is left out."""
         event = told.event
+        if event.provisional:
+            return
         self._last = told
         self._stories.add(told)
         self._pictures.add(event)

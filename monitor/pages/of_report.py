@@ -6,18 +6,10 @@ from longshore.monitor.pages.contents import Page, Part, Reading
 from longshore.monitor.pages.moved import distribution, moved_ranges
 from longshore.monitor.pages.of_events import fixed_limit, wasserstein_title
 from longshore.monitor.pages.places import places_of
-from longshore.monitor.pages.wording import (
-    METRICS,
-    count_text,
-    listed,
-    outside_text,
-    p_is,
-    p_text,
-    share_text,
-    time_text,
-)
+from longshore.monitor.pages.wording import METRICS, outside_text
 from longshore.monitor.report import Report, StreamReport
 from longshore.monitor.significance import JS_FLOOR
+from longshore.pages.wording import count_text, listed, p_is, p_text, share_text, time_text
 from longshore.profile import Profile
 
 
@@ -91,6 +83,8 @@ def _part(stream: StreamReport, rows: tuple[float, float]) -> Part:
 
 def _sentence(report: Report, moved: list[Part]) -> str:
     rows = f"{count_text(report.current_rows, 'row')} against {count_text(report.reference_rows)}"
+    if report.not_enough_data():
+        return f"Nothing was judged: {report.not_enough_data()}."
     if not moved:
         return f"Nothing moved more than chance: {rows}, {p_is(report.p_value)}."
     text = f"{listed([part.name for part in moved])} moved"
@@ -103,7 +97,7 @@ def _sentence(report: Report, moved: list[Part]) -> str:
 
 
 def _notes(report: Report) -> list[str]:
-    if not report.reference_limited:
+    if report.not_enough_data() or not report.reference_limited:
         return []
     return [
         "Reference-limited: there are more than half as many current rows as reference rows, whose own noise limits "

@@ -4,47 +4,23 @@ from __future__ import annotations
 
 from longshore.monitor.pages import bars, charts, places
 from longshore.monitor.pages.contents import Band, Line, Page, Part, Reading
-from longshore.monitor.pages.markup import Markup, joined, tag
 from longshore.monitor.pages.moved import Distribution, Range
 from longshore.monitor.pages.places import Places
 from longshore.monitor.pages.style import CSS
-from longshore.monitor.pages.wording import (
-    METRICS,
-    count_text,
-    outside_text,
-    p_is,
-    p_text,
-    share_text,
-    time_text,
-    value_text,
-)
-
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""Nothing is loaded and nothing runs, whatever a column may be named."""
+from longshore.monitor.pages.wording import METRICS, outside_text
+from longshore.pages import document
+from longshore.pages.markup import Markup, tag
+from longshore.pages.wording import count_text, p_is, p_text, share_text, time_text, value_text
 
 
 def html(page: Page) -> str:
     """The whole document."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", page.title),
-        tag("style", Markup(CSS)),
-    )
-    body = tag("body", _header(page), tag("main", *_sections(page)), _footer(page))
-    return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
-
-
-def _header(page: Page) -> Markup:
-    title = tag("div", tag("h1", page.title), tag("span", page.state, class_=f"pill {page.tone}"), class_="head")
-    return tag("header", title, tag("p", page.subtitle, class_="sub"))
+    header = document.header(page.title, page.subtitle, page.state, page.tone)
+    return document.document(page.title, CSS, header, _sections(page), _footer(page))
 
 
 def _sections(page: Page) -> list[Markup]:
-    sections = [_headline(page)]
+    sections = [document.headline(page.sentence, page.tiles, page.notes)]
     if page.moments:
         sections.append(_evidence(page))
     if page.bands:
@@ -55,15 +31,6 @@ def _sections(page: Page) -> list[Markup]:
     return [*sections, *(_part(page, at, part) for at, part in enumerate(page.parts))]
 
 
-def _headline(page: Page) -> Markup:
-    tiles = [
-        tag("div", tag("dt", name), tag("dd", value), tag("dd", note, class_="note") if note else None)
-        for name, value, note in page.tiles
-    ]
-    notes = [tag("p", note, class_="quiet") for note in page.notes]
-    return tag("section", tag("p", page.sentence, class_="sentence"), tag("dl", *tiles, class_="tiles"), *notes)
-
-
 def _evidence(page: Page) -> Markup:
     chart = charts.evidence_chart(page.moments, page.bands, page.eras)
     entries = [("now", "p-value of a window, all streams together"), ("limit", "the limit")]
@@ -72,7 +39,7 @@ def _evidence(page: Page) -> Markup:
         "section",
         tag("h2", "How unusual each window was"),
         tag("div", chart, class_="wide newest", tabindex=0),
-        bars.legend(entries),
+        document.legend(entries),
         tag("p", f"Rarer is higher. {page.level}", class_="quiet"),
         _moments_table(page),
     )
@@ -93,15 +60,8 @@ def _moments_table(page: Page) -> Markup:
         )
         for m in reversed(page.moments)
     ]
-    table = _table("Newest first; over the limit in red.", heads, rows)
+    table = document.table("Newest first; over the limit in red.", heads, rows)
     return tag("details", tag("summary", "These values as a table"), table)
-
-
-def _table(caption: str, names: tuple[str, ...], rows: list[Markup], kind: str | None = None) -> Markup:
-    """A table that scrolls by itself where it is too wide; what it says stands above it."""
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
-    table = tag("table", head, tag("tbody", *rows), class_=kind, aria_label=caption)
-    return joined(tag("p", caption, class_="quiet"), tag("div", table, class_="wide", tabindex=0))
 
 
 def _episode(band: Band) -> Markup:
@@ -132,7 +92,7 @@ def _streams(page: Page) -> Markup:
     window = "In the last window" if page.moments else "In this comparison"
     caption = f"{window}, most moved first. Small: 95 % of windows of this size stay below it when nothing drifts."
     nominal = tag("p", "* Nominal streams: total variation of their shares.", class_="quiet")
-    return tag("section", tag("h2", "Streams"), _table(caption, tuple(heads), rows), nominal)
+    return tag("section", tag("h2", "Streams"), document.table(caption, tuple(heads), rows), nominal)
 
 
 def _places(found: Places) -> Markup:
@@ -150,10 +110,10 @@ def _places(found: Places) -> Markup:
     ]
     caption = "Streams within segments of the rows, most moved first; p-values adjusted for all of them."
     heads = ("segment", "stream", "p", "JS", "rows")
-    table = _table(caption, heads, rows, "tight") if moved else tag("p", "No segment moved by itself.")
+    table = document.table(caption, heads, rows, "tight") if moved else tag("p", "No segment moved by itself.")
     if not found.cells:
         return tag("section", tag("h2", "Where"), table)
-    legend = bars.legend([("moved", "moved; stronger where more"), ("then", "did not, by itself")])
+    legend = document.legend([("moved", "moved; stronger where more"), ("then", "did not, by itself")])
     drawing = tag("figure", tag("h4", "On the map"), places.drawn(found), legend)
     return tag("section", tag("h2", "Where"), tag("div", drawing, tag("div", table), class_="two"))
 
@@ -221,7 +181,7 @@ def _shares_legend(found: Distribution, *, moved: bool) -> Markup:
     entries = [("then", "reference")]
     if found.known:
         entries += [("now", "now")] + ([("moved", "now, in bins that make up the drift")] if moved else [])
-    return bars.legend(entries)
+    return document.legend(entries)
 
 
 def _chart(page: Page, line: Line) -> Markup:
@@ -246,15 +206,14 @@ def _bullets(part: Part) -> Markup:
             )
         )
     caption = f"Beside what is usual for {count_text(part.usual_rows, 'row')} without drift: median, 95 % and 99 %."
-    return _table(caption, ("metric", "value", "", "median", "95 %", "99 %"), rows, "tight")
+    return document.table(caption, ("metric", "value", "", "median", "95 %", "99 %"), rows, "tight")
 
 
-def _footer(page: Page) -> Markup:
+def _footer(page: Page) -> str:
     lines = "Dashed lines and small numbers: what 95 % of windows of the same size stay below when nothing drifts" + (
         "; dotted: the effect floor of the JS distance." if page.moments else "."
     )
-    told = (
+    return (
         f"Made by longshore {page.made}. p-values are adjusted for all streams and tests. PSI, KL and JS are of the "
         f"reference's tenths or categories; KL and PSI in nats. {lines}"
     )
-    return tag("footer", tag("p", told))

@@ -8,7 +8,7 @@ from typing import Any
 
 from longshore.monitor.pages.moved import Distribution, distribution
 from longshore.monitor.pages.usual_lines import reference_bins
-from longshore.monitor.pages.wording import time_text
+from longshore.pages.wording import time_text
 from longshore.profile import Profile
 from longshore.records import DriftEvent
 

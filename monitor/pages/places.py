@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from longshore.monitor.pages.markup import Markup, svg_text, tag
-from longshore.monitor.pages.scales import Axis
-from longshore.monitor.pages.wording import count_text, p_is, share_text, value_text
 from longshore.monitor.segments import SegmentMoved
+from longshore.pages.markup import Markup, svg_text, tag
+from longshore.pages.scales import Axis
+from longshore.pages.wording import count_text, p_is, share_text, value_text
 from longshore.profile import Profile, Segmentation
 
 LEVEL = 0.05

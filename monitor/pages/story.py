@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from longshore.monitor.pages.history import over_limit
-from longshore.monitor.pages.wording import count_text, listed
+from longshore.pages.wording import count_text, listed
 from longshore.records import DriftEvent, ModelEvent
 from longshore.tracing.drift import Told
 
@@ -84,8 +84,10 @@ class Stories:
         self.found: dict[str, Story] = {}
 
     def add(self, told: Told) -> None:
-        """Take in the next event."""
+        """Take in the next event; a provisional verdict is no part of any story."""
         event = told.event
+        if event.provisional:
+            return
         if event.kind == "verdict" and over_limit(event):
             self._over.append(event)
         if not event.episode:

@@ -60,7 +60,8 @@ class MonitorSettings(Section):
     """Panes, windows, the alarm's error rate and its persistence.
 
     `run_length_records`: the mean number of records between false alerts; `alpha`, where given, is the limit itself.
-    `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`.
+    `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`. `provisional`: verdicts also on the
+    next window while its panes are open, beside the final ones, which do not change by it.
     """
 
     group: str = "monitor"
@@ -75,10 +76,19 @@ class MonitorSettings(Section):
     persistence: tuple[int, int] = (2, 3)
     min_fresh_labels: int = Field(default=2_000, ge=0)
     cooldown_windows: int = Field(default=3, ge=0)
+    provisional: bool = True
 
 
 class TrainerSettings(Section):
-    """The batch run: sizes, split and gate."""
+    """The batch run: sizes, split and gate.
+
+    The gate: `approval` by itself or by a person, `evidence` asked of a challenger on fresh rows (with `margin` where it
+    need only be not worse), the margins on segments and on history, limits for serving, and the `framing` file.
+
+    The search: `auto` is full for `longshore train` and quick for a request; it ends after `search_fits` fits (the same
+    result every time) or, where given, `search_seconds`. `jobs` fits at a time (0: as many as cores) run where
+    `backend` says; `cluster` is the address of a Dask scheduler or a Ray head.
+    """
 
     group: str = "trainer"
     test_share: float = Field(default=0.2, gt=0, lt=1)
@@ -86,7 +96,36 @@ class TrainerSettings(Section):
     max_rows: int = Field(default=200_000, ge=1_000)
     claim_ttl_s: float = Field(default=30.0, gt=0)
     margin: float = Field(default=0.01, ge=0)
+    approval: Literal["auto", "manual"] = "auto"
+    evidence: Literal["better", "not_worse"] = "better"
+    segment_margin: float = Field(default=0.05, ge=0)
+    forgetting_margin: float = Field(default=0.1, ge=0)
+    max_latency_ms: float = Field(default=1.0, gt=0)
+    max_model_mb: float = Field(default=128.0, gt=0)
+    framing: Path | None = None
+    search: Literal["auto", "quick", "full"] = "auto"
+    search_fits: int = Field(default=150, ge=30)
+    search_seconds: float | None = Field(default=None, gt=0)
+    jobs: int = Field(default=0, ge=0)
+    backend: Literal["loky", "threading", "dask", "ray"] = "loky"
+    cluster: str | None = None
     seed: int = 42
+
+
+class DatasetSettings(Section):
+    """Training sets: where their versions lie (`folder`: `home`/datasets), how many stay, and what is refused as bad.
+
+    `clock`: with `wall`, rows and labels dated after this moment are left out; with `stream`, where times are made up,
+    all that was read counts. Shares are 0 … 1; `trusted_columns` may be missing, or determine the target.
+    """
+
+    folder: Path | None = None
+    keep: int = Field(default=20, ge=2)
+    clock: Literal["wall", "stream"] = "wall"
+    max_missing: float = Field(default=0.9, gt=0, le=1)
+    max_contradictory: float = Field(default=0.01, ge=0, le=1)
+    max_undecodable: float = Field(default=0.05, ge=0, le=1)
+    trusted_columns: tuple[str, ...] = ()
 
 
 class SigningSettings(Section):
@@ -142,6 +181,7 @@ class Settings(BaseSettings):
     scorer: ScorerSettings = ScorerSettings()
     monitor: MonitorSettings = MonitorSettings()
     trainer: TrainerSettings = TrainerSettings()
+    datasets: DatasetSettings = DatasetSettings()
     signing: SigningSettings = SigningSettings()
     server: ServerSettings = ServerSettings()
     serve: ServeSettings = ServeSettings()
@@ -149,6 +189,10 @@ class Settings(BaseSettings):
     def registry(self) -> str:
         """The registry's address: the setting, or a folder under `home`."""
         return self.registry_url or str(self.home / "registry")
+
+    def datasets_folder(self) -> Path:
+        """Where versions of training sets lie, a folder for each model: the setting, or under `home`."""
+        return self.datasets.folder or self.home / "datasets"
 
 
 def load(config_file: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:

@@ -22,6 +22,10 @@ TRUNCATED = "longshore.truncated"
 """On a dead letter that Kafka would not take whole: how many bytes the record had, of which it holds the first."""
 
 
+FINAL, PROVISIONAL = "final", "provisional"
+"""What a drift event's `status` may be."""
+
+
 class Route(StrEnum):
     """Which model a prediction came from."""
 
@@ -74,7 +78,11 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class DriftEvent(msgspec.Struct, frozen=True, omit_defaults=False):
-    """A value of `drift.events`. `episode` is empty outside one."""
+    """A value of `drift.events`. `episode` is empty outside one.
+
+    `status` is `final`, or `provisional`: a verdict on a window whose panes are still open, an earlier look from which
+    nothing follows. Whoever counts verdicts leaves those out.
+    """
 
     kind: str
     cause: str
@@ -90,6 +98,11 @@ class DriftEvent(msgspec.Struct, frozen=True, omit_defaults=False):
     thresholds: dict[str, float]
     streams: list[Moved]
     detail: dict[str, Any] = {}
+
+    @property
+    def provisional(self) -> bool:
+        """Whether its window may still change; `detail["revision"]` then counts from 0 within one window."""
+        return self.status == PROVISIONAL
 
 
 class RetrainRequest(msgspec.Struct, frozen=True):
@@ -113,11 +126,12 @@ class ModelEventKind(StrEnum):
     ROLLED_BACK = "rolled_back"
     REJECTED = "rejected"
     REFUSED = "refused"
+    AWAITING_APPROVAL = "awaiting_approval"
 
 
 class ModelEvent(msgspec.Struct, frozen=True):
     """A value of `model.events`. `generation` is the alias generation a promotion or rollback made, or that a scorer
-    (`actor`) refused; else 0.
+    (`actor`) refused; else 0. `version` is empty where a request's data were rejected, before any version was made.
     """
 
     kind: ModelEventKind

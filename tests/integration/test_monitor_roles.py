@@ -98,7 +98,8 @@ def expected_verdicts():
 
 
 def told(events):
-    return [(e.window, e.window_index, e.p_value, e.streams) for e in events if e.kind == "verdict"]
+    final = [event for event in events if event.kind == "verdict" and not event.provisional]
+    return [(e.window, e.window_index, e.p_value, e.streams) for e in final]
 
 
 def read_events(settings, topic):
@@ -140,8 +141,13 @@ def test_two_processes_tell_what_one_batch_would(world, spawn):
     )
     assert told(events) == expected
     eventually(lambda: messages_on(settings, topics.requests), what="the request")
-    kinds = [event.kind for event in read_events(settings, topics.events)]
-    assert kinds.count("alert") == 1
+    events = read_events(settings, topics.events)
+    assert [event.kind for event in events].count("alert") == 1
+    looks = [(event.window_index, event.detail["revision"]) for event in events if event.provisional]
+    assert looks == sorted(set(looks)), "a revision is told once, and in order"
+    first = next(at for at, event in enumerate(events) if event.provisional)
+    index = events[first].window_index
+    assert index in [event.window_index for event in events[first:] if event.status == "final"], "it is final later"
     assert len(messages_on(settings, topics.requests)) == 1
     assert counted_records(settings, topics.panes) == TOTAL
     for process in processes.values():

@@ -131,14 +131,16 @@ def test_any_split_and_order_of_deltas_gives_the_same_final_verdicts(cuts, order
     assert verdicts(replay(story(cuts, order))) == verdicts(undisturbed())
 
 
-def test_a_restart_at_every_point_tells_the_same_and_nothing_twice():
+@pytest.mark.parametrize("provisional", [False, True])
+def test_a_restart_at_every_point_tells_the_same_and_nothing_twice(provisional):
     values = story()
-    expected = undisturbed()
+    expected = replay(values, decider(provisional=provisional))
+    assert any(event.provisional for event in expected.events) is provisional
     for at in range(len(values)):
-        before = decider()
+        before = decider(provisional=provisional)
         told = decide_all(before, enumerate(values[:at]))
         snapshot = load_snapshot(before.snapshot())
-        after = decider(snapshot)
+        after = decider(snapshot, provisional=provisional)
         for offset in range(snapshot.replay_from, snapshot.offset):
             after.rebuild(offset, values[offset])
         rest = decide_all(after, list(enumerate(values)))

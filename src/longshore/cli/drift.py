@@ -15,10 +15,11 @@ import click
 from longshore.cli.app import output_option, print_json
 from longshore.cli.drift_calibrate import calibrate
 from longshore.cli.drift_explain import explain
-from longshore.cli.drift_files import FILE, check_place, limits, quotients, read_frame, split_names, write_whole
+from longshore.cli.drift_files import FILE, limits, quotients, read_frame, split_names
 from longshore.cli.drift_report import report
 from longshore.cli.drift_status import status
 from longshore.cli.drift_table import joint_text, print_report
+from longshore.cli.whole_file import check_place, write_whole
 from longshore.errors import EXIT_FAILED
 from longshore.monitor.pages import page as pages
 from longshore.monitor.pages.of_report import page_of_report

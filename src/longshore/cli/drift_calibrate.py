@@ -11,15 +11,17 @@ import numpy as np
 from rich.table import Table
 
 from longshore.cli.app import output_option, print_json
-from longshore.cli.drift_files import FILE, check_place, read_frame, split_names, write_whole
+from longshore.cli.drift_files import FILE, read_frame, split_names
 from longshore.cli.drift_table import cells, table_of, terminal
 from longshore.cli.trace_text import clean
+from longshore.cli.whole_file import check_place, write_whole
 from longshore.errors import ConfigurationError
 from longshore.monitor.calibration import scales_for
 from longshore.monitor.pages.usual_lines import Usual
-from longshore.monitor.pages.wording import METRICS, count_text, p_text, value_text
+from longshore.monitor.pages.wording import METRICS
 from longshore.monitor.reference import Reference
 from longshore.monitor.run_lengths import limit_for, rules_of
+from longshore.pages.wording import count_text, p_text, value_text
 from longshore.profile import Calibration, Profile
 from longshore.schema import Kind
 

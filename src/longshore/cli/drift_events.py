@@ -20,6 +20,8 @@ from longshore.tracing.drift import Told
 def read_events(app: App, *, since: int | None = None, until: int | None = None) -> Iterator[Told]:
     """Every event up to now whose window (event time, ms) ends after `since` and begins before `until`.
 
+    Provisional verdicts are among them: who gathers events leaves them out.
+
     Raises:
         UnavailableError: no broker answers.
         FormatError: what stands on the topic is no drift event.

@@ -1,4 +1,4 @@
-"""Data files as frames (CSV or Parquet, by their names' endings), and results as whole files; errors in one line."""
+"""Data files as frames (CSV or Parquet, by their names' endings); errors in one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 
 from longshore.errors import DataError
-from longshore.scorer.files.replacing import Replacing, check_free
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 """An argument that names a file."""
@@ -57,35 +56,6 @@ def _reason(error: Exception) -> str:
 def split_names(categorical: tuple[str, ...]) -> list[str]:
     """Column names given one by one or with commas."""
     return [name.strip() for given in categorical for name in given.split(",") if name.strip()]
-
-
-def check_place(path: Path | None) -> None:
-    """Say at once, and not after the work, that a file cannot be written where it is wanted.
-
-    Raises:
-        DataError: its folder does not exist, or it is a folder.
-
-    """
-    if path is not None:
-        check_free(path, overwrite=True)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all, in the place of an older one.
-
-    Raises:
-        DataError: the place cannot be written.
-
-    """
-    target = Replacing(path)
-    try:
-        target.path.write_bytes(data)
-        target.keep()
-    except OSError as error:
-        target.discard()
-        raise DataError(
-            f"{path} cannot be written: {error.strerror}", mend="name a file in a folder that is there"
-        ) from error
 
 
 def limits(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:

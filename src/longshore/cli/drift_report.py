@@ -9,8 +9,8 @@ import click
 
 from longshore.cli.app import App, output_option, pass_app, print_json
 from longshore.cli.drift_events import ProfileReader, nothing_yet, read_events
-from longshore.cli.drift_files import check_place, write_whole
 from longshore.cli.when import moment
+from longshore.cli.whole_file import check_place, write_whole
 from longshore.monitor.pages.of_events import EventsPage
 from longshore.monitor.pages.page import html
 

@@ -19,7 +19,7 @@ from longshore.cli.drift_table import ALERT, cells, p_sparkline, table_of, termi
 from longshore.cli.trace_text import clean
 from longshore.monitor.pages.history import number, values_of
 from longshore.monitor.pages.story import Stories, Story
-from longshore.monitor.pages.wording import count_text, p_is, p_text, span_text, time_text, value_text
+from longshore.pages.wording import count_text, listed, p_is, p_text, span_text, time_text, value_text
 from longshore.records import DriftEvent
 from longshore.tracing.drift import Told
 
@@ -31,25 +31,32 @@ HEADINGS = ("stream", "p", "PSI", "KL", "JS", "Wass. σ", "KS", "last p-values")
 
 
 class Board:
-    """What the events read so far say, in bounded memory."""
+    """What the events read so far say, in bounded memory.
+
+    `provisional` is an earlier look at the window after `verdict`'s, until that is final: shown, part of nothing else.
+    """
 
     def __init__(self) -> None:
         self.last: Told | None = None
         self.verdict: Told | None = None
+        self.provisional: Told | None = None
         self.alerts = 0
         self._stories = Stories()
         self._recent: dict[str, deque[float]] = {}
 
     def add(self, told: Told) -> None:
         """Take in the next event."""
+        if told.event.provisional:
+            self.provisional = told
+            return
         self.last = told
         self._stories.add(told)
         event = told.event
         self.alerts += event.kind == "alert"
         if event.kind == "era":
-            self._recent = {}
+            self._recent, self.provisional = {}, None
         elif event.kind == "verdict":
-            self.verdict = told
+            self.verdict, self.provisional = told, None
             for stream in event.streams:
                 self._recent.setdefault(stream.name, deque(maxlen=RECENT)).append(stream.p_value)
 
@@ -60,8 +67,8 @@ class Board:
         return stories[-1] if stories and stories[-1].ended is None else None
 
     def to_dict(self, now_ms: int) -> dict[str, Any]:
-        """Plain values for JSON: the two events, and what the table adds to them."""
-        verdict, episode = self.verdict, self.episode
+        """Plain values for JSON: the events, and what the table adds to them."""
+        verdict, episode, early = self.verdict, self.episode, self.provisional
         detail = verdict.event.detail if verdict else {}
         return {
             "last": self.last.event if self.last else None,
@@ -74,19 +81,23 @@ class Board:
             "run_length": number(detail, "run_length"),
             "verdict_at": verdict.written_at if verdict else None,
             "verdict_age_ms": now_ms - verdict.written_at if verdict else None,
+            "provisional": early.event if early else None,
+            "provisional_at": early.written_at if early else None,
             "recent_p_values": {name: list(values) for name, values in self._recent.items()},
         }
 
     def shown(self, now_ms: int) -> Group:
         """The table with the lines above it."""
-        if self.last is None:
+        newest = self.last or self.provisional
+        if newest is None:
             return Group(Text("no drift events yet"))
-        lines = [_state_line(self.last.event, self.alerts)]
+        lines = [_state_line(newest.event, self.alerts)]
         if self.episode is not None:
             lines.append(_episode_line(self.episode))
+        early = [_provisional_line(self.provisional.event)] if self.provisional else []
         if self.verdict is None:
-            return Group(*lines, Text("no window judged yet"))
-        lines += _verdict_lines(self.verdict, now_ms)
+            return Group(*lines, Text("no window judged yet"), *early)
+        lines += _verdict_lines(self.verdict, now_ms) + early
         return Group(*lines, self._table(self.verdict.event))
 
     def _table(self, event: DriftEvent) -> Any:
@@ -129,6 +140,18 @@ def _verdict_lines(told: Told, now_ms: int) -> list[Text]:
     return lines
 
 
+def _provisional_line(event: DriftEvent) -> Text:
+    """The next window so far, marked as what it is."""
+    over = [stream.name for stream in event.streams if stream.alert]
+    moved = f"; over the limit: {listed(over)}" if over else ""
+    so_far = f"window {event.window_index} so far, {count_text(event.window.records, 'record')}: {p_is(event.p_value)}"
+    return Text(clean(f"provisional: {so_far}{moved} ({_revision(event)}; it may still change)"), style="dim")
+
+
+def _revision(event: DriftEvent) -> str:
+    return f"revision {event.detail.get('revision', '–')}"
+
+
 @click.command("status")
 @click.option("--follow", "-f", is_flag=True, help="Stay and show each verdict as it comes; Ctrl-C ends.")
 @output_option
@@ -142,7 +165,8 @@ def status(app: App, *, follow: bool, output: str) -> None:
 
     Per stream: p-value (adjusted for all streams; an alarm when it is at or below the limit), PSI, KL, JS, Wasserstein
     distance in standard deviations of the reference, KS, and the last p-values, rarer higher: half the height is the
-    limit. The run length says how many records pass between false alerts, on average.
+    limit. The run length says how many records pass between false alerts, on average. A line marked as provisional
+    tells of the next window while its panes are open: no state, count or picture has it.
     """
     if follow:
         _follow(app, output)
@@ -186,6 +210,7 @@ def _line(told: Told) -> str:
     event = told.event
     top = f", most moved {event.streams[0].name}" if event.streams else ""
     what = f"window {event.window_index}: {p_is(event.p_value)}" if event.kind == "verdict" else event.kind
+    what += f" (provisional, {_revision(event)})" if event.provisional else ""
     return clean(f"{time_text(told.written_at)}  {event.state:15}  {what}{top}")
 
 

@@ -16,17 +16,9 @@ from longshore.monitor.pages.moved import Distribution, moved_ranges
 from longshore.monitor.pages.places import LEVEL, segment_text, segments_in
 from longshore.monitor.pages.story import Story
 from longshore.monitor.pages.usual_lines import Usual
-from longshore.monitor.pages.wording import (
-    METRICS,
-    count_text,
-    outside_text,
-    p_is,
-    p_text,
-    share_text,
-    time_text,
-    value_text,
-)
+from longshore.monitor.pages.wording import METRICS, outside_text
 from longshore.monitor.segments import SegmentMoved
+from longshore.pages.wording import count_text, p_is, p_text, share_text, time_text, value_text
 from longshore.profile import Profile
 from longshore.records import DriftEvent, Moved
 

@@ -10,9 +10,10 @@ from rich.text import Text
 
 from longshore.cli.trace_text import clean, terminal_width
 from longshore.monitor.pages.of_report import readings_of
-from longshore.monitor.pages.scales import evidence
-from longshore.monitor.pages.wording import count_text, listed, outside_text, p_is, p_text, value_text
+from longshore.monitor.pages.wording import outside_text
 from longshore.monitor.report import Bins, Report, StreamReport
+from longshore.pages.scales import evidence
+from longshore.pages.wording import count_text, listed, p_is, p_text, value_text
 
 BARS = "▁▂▃▄▅▆▇█"
 ALERT = "bold red"
@@ -80,7 +81,9 @@ def print_report(report: Report, *, verbose: bool) -> None:
         rows = count_text(report.current_rows, "row")
         console.print(f"≤: where nothing drifts, 95 % of comparisons of {rows} stay at or below it.")
         console.print(Text(clean(_discovered(report))))
-    if report.reference_limited:
+    if report.not_enough_data():
+        console.print(Text(clean(f"Nothing was judged: {report.not_enough_data()}.")))
+    elif report.reference_limited:
         console.print("reference-limited: the current rows are more than half as many as the reference's.")
 
 

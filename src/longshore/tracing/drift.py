@@ -1,7 +1,8 @@
 """The monitor's part: which of its events belong to a record. Pure.
 
 Two answers, for they are two questions: what was known when the record was scored (the last event written by then), and
-what was found out about its own window of event time (written later, when that window closed).
+what was found out about its own window of event time (written later, when that window closed). Provisional verdicts are
+neither: nothing followed from them, and the final one tells more.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def drift_of(told: Sequence[Told], *, scored_at: int, event_time: int | None, ve
 
     A window of the version that scored it is preferred: at a change of models both have one for the same time.
     """
+    told = [one for one in told if not one.event.provisional]
     known = next((one for one in reversed(told) if one.written_at <= scored_at), None)
     verdicts = [one for one in told if one.event.kind == "verdict"]
     covering = [] if event_time is None else [one for one in verdicts if _covers(one.event, event_time)]
@@ -46,7 +48,8 @@ def drift_of(told: Sequence[Told], *, scored_at: int, event_time: int | None, ve
 
 def passed(event: DriftEvent, event_time: int | None) -> bool:
     """Whether the events read so far must hold the record's window: a verdict on a later one is there."""
-    return event_time is not None and event.kind == "verdict" and event.window.start > event_time
+    final = event.kind == "verdict" and not event.provisional
+    return event_time is not None and final and event.window.start > event_time
 
 
 def _covers(event: DriftEvent, event_time: int) -> bool:

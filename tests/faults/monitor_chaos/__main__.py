@@ -76,6 +76,7 @@ def summarise(one: World, took_s: float) -> None:
     seen = one.seen
     click.echo(
         f"{seen.counted.total():,} records counted, {len(seen.events)} events, {len(seen.requests)} requests, "
+        f"{len(seen.looks)} provisional verdicts, "
         f"{len(one.members.all)} processes, {took_s:.0f} s"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 from longshore.monitor.messages import Counted, LabelsSeen, decode, unpack_counts
 from longshore.monitor.snapshots import Snapshot, load_snapshot
 from longshore.profile import Ints
+from longshore.records import DriftEvent
 from longshore.topics import Topics
 
-PLACES = {"offset", "replay_from"}
-"""What a snapshot says of places on `drift.panes`: they differ with every commit."""
+PLACES = {"offset", "replay_from", "look"}
+"""What a snapshot says of places on `drift.panes`, which differ with every commit, and of provisional verdicts."""
 
 
 class Seen:
@@ -29,6 +31,7 @@ class Seen:
         self.twice: list[str] = []
         self.aside: Counter[str] = Counter()
         self.events: list[bytes] = []
+        self.looks: list[tuple[int, int, int]] = []
         self.requests: list[bytes] = []
         self.snapshot: Snapshot | None = None
         self._panes_end = 0
@@ -38,7 +41,7 @@ class Seen:
         assert self._topics is not None
         takers = {
             self._topics.panes: self.take_panes,
-            self._topics.events: self.events.append,
+            self._topics.events: self._take_event,
             self._topics.requests: self.requests.append,
             self._topics.state: self._take_snapshot,
         }
@@ -77,6 +80,9 @@ class Seen:
         state = msgspec.to_builtins(self.snapshot) if self.snapshot else {}
         return {
             "events": self.events,
+            "provisional verdicts told again": [
+                later for earlier, later in itertools.pairwise(self.looks) if later <= earlier
+            ],
             "requests": self.requests,
             "records counted": dict(self.counted),
             "offsets counted twice": self.twice,
@@ -90,6 +96,14 @@ class Seen:
         """What is not as expected, and where it first is not."""
         mine, theirs = self.facts(), expected.facts()
         return [f"{what}: {_first(mine[what], theirs[what])}" for what in mine if mine[what] != theirs[what]]
+
+    def _take_event(self, value: bytes) -> None:
+        """Provisional verdicts differ with the order of arrival; each revision is told once, in order."""
+        event = msgspec.json.decode(value, type=DriftEvent)
+        if event.provisional:
+            self.looks.append((event.generation, event.window_index, event.detail["revision"]))
+        else:
+            self.events.append(value)
 
     def _take_snapshot(self, value: bytes) -> None:
         self.snapshot = load_snapshot(value)

@@ -124,7 +124,7 @@ def _environment(folder: Path, endpoints: Endpoints) -> dict[str, str]:
 def _start(services: Services, view: View, plan: Plan, settings: Settings) -> None:
     """Train the first model; the other services come up meanwhile."""
     seed = str(settings.trainer.seed)
-    services.start("train", "train", "--data", str(plan.training_file), "--seed", seed, "--output", "json")
+    services.start("train", "train", "--quick", "--data", str(plan.training_file), "--seed", seed, "--output", "json")
     services.start("scorer-0", "score", "--instance", "demo-0")
     services.start("scorer-1", "score", "--instance", "demo-1")
     services.start("monitor", "monitor", "--instance", "demo")

@@ -70,7 +70,8 @@ def read_back(settings: Settings, topics: Topics) -> Found:
     for message in _messages(settings, topics.labels):
         label = msgspec.json.decode(message.value(), type=Label)
         found.labels[label.record_id] = label.label
-    found.events = [msgspec.json.decode(m.value(), type=DriftEvent) for m in _messages(settings, topics.events)]
+    events = (msgspec.json.decode(m.value(), type=DriftEvent) for m in _messages(settings, topics.events))
+    found.events = [event for event in events if not event.provisional]
     found.requests = [msgspec.json.decode(m.value(), type=RetrainRequest) for m in _messages(settings, topics.requests)]
     found.models = [msgspec.json.decode(m.value(), type=ModelEvent) for m in _messages(settings, topics.models)]
     return found

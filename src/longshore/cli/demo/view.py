@@ -121,7 +121,8 @@ def _model_line(event: ModelEvent) -> str:
     told = {
         ModelEventKind.REGISTERED: f"registry: {event.version} registered by {event.actor}",
         ModelEventKind.PROMOTED: f"gate: {event.version} promoted, generation {event.generation}: {event.reason}",
-        ModelEventKind.REJECTED: f"gate: {event.version} rejected: {event.reason}",
+        ModelEventKind.REJECTED: f"gate: {event.version or 'the data'} rejected: {event.reason}",
+        ModelEventKind.AWAITING_APPROVAL: f"gate: {event.version} waits for `longshore model approve`: {event.reason}",
         ModelEventKind.ROLLED_BACK: f"rolled back to {event.version}, generation {event.generation}",
     }
     return told[event.kind]

@@ -26,7 +26,10 @@ class Scored(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class Story:
-    """What has happened so far. `news` is called once for each drift event, request and model event, in order."""
+    """What has happened so far. `news` is called once for each drift event, request and model event, in order.
+
+    Provisional verdicts are no news: the final ones come.
+    """
 
     produced: int = 0
     dead_letters: int = 0
@@ -98,6 +101,8 @@ class Watch:
 
     def _hear_drift(self, message: Message) -> None:
         event = msgspec.json.decode(message.value() or b"", type=DriftEvent)
+        if event.provisional:
+            return
         self.story.state = event.state
         if event.kind == "verdict":
             self.story.verdict = event
