@@ -3,7 +3,8 @@
     python benchmarks/swaps.py                        # 1,000 swaps with notifications, 200 without
     python benchmarks/swaps.py --swaps 80 --lost 20   # a short form
 
-Two signed versions of a gradient-boosting model of at least 200 trees take turns as champion. `to every replica`: from
+Two signed versions of a gradient-boosting model of at least 200 trees take turns as champion: the second is promoted,
+then rolled back. `to every replica`: from
 the alias's move to the first prediction by the new version, committed and read, in the last of all partitions.
 `lost`: the promoter dies right after the alias's move; nobody tells Redis, no hint is sent, scorers find out by
 looking. `at the swap`: the longest stretch between the old version's last record and the new one's first (`scored_at`)
@@ -42,6 +43,7 @@ from longshore.local.stack import LocalStack
 from longshore.manifest import SERVING
 from longshore.producers.generator import districts_frame, history_frame
 from longshore.projector import Projector
+from longshore.records import ModelEventKind
 from longshore.redis_store import ModelCache
 from longshore.registry import Registry
 from longshore.schema import districts
@@ -228,7 +230,8 @@ def swap_all(
 def move(registry: Registry, watch: Watch, projector: Projector | None) -> float:
     """Make the other version champion; with a projector, Redis is told and a hint sent. When that began."""
     alias = registry.alias()
-    version = "v2" if alias is not None and alias.version == "v1" else "v1"
+    back = alias is not None and alias.version == "v2"
+    version = "v1" if alias is None or back else "v2"
     watch.expect(version)
     began = time.time()
     registry.move_alias(
@@ -238,6 +241,7 @@ def move(registry: Registry, watch: Watch, projector: Projector | None) -> float
         trigger_id="",
         actor="benchmark",
         reason="",
+        kind=ModelEventKind.ROLLED_BACK if back else ModelEventKind.PROMOTED,
     )
     if projector is not None:
         assert projector.tick() == []
@@ -275,7 +279,12 @@ def report(found: list[Swap], told: int) -> None:
     print("\n| swaps | number | to every replica p50 | p99 | longest | at the swap p50 | p99 | around p50 | p99 "
           "| without a swap p50 | p99 |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|---|---|")
-    for name, some in (("with notifications", found[:told]), ("notifications lost", found[told:])):
+    kinds = {
+        "with notifications": found[:told],
+        "of these, rollbacks": found[1:told:2],
+        "notifications lost": found[told:],
+    }
+    for name, some in kinds.items():
         if some:
             seconds = [swap.seconds for swap in some]
             pauses = [[getattr(swap, name) for swap in some] for name in ("change_ms", "pause_ms", "usual_ms")]

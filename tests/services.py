@@ -36,6 +36,7 @@ class Services:
             "LONGSHORE_TOPIC_PREFIX": settings.topic_prefix,
             "LONGSHORE_REGISTRY_URL": settings.registry(),
             "LONGSHORE_HOME": str(settings.home),
+            "LONGSHORE_TRAINER__SEARCH": "quick",
             "XDG_CACHE_HOME": str(folder / "cache"),
             **variables,
         }

@@ -35,7 +35,11 @@ SHELLS = {
     "scorer/service.py": "the scoring loop",
     "scorer/serving/service.py": "the HTTP server's process",
     "trainer/dataset_stream.py": "reads the labelled predictions from their topics",
+    "trainer/datasets.py": "versions of training sets in a folder",
+    "trainer/judging.py": "loads both models from the registry and times one",
     "trainer/run.py": "one run's steps through the registry: claim, register, gate, promote",
+    "trainer/schedule.py": "fixes a slot's request in the registry and sends it",
+    "trainer/search/running.py": "fits in processes, timed, and kept in files until the search is over",
     "trainer/service.py": "the loop that serves requests",
 }
 """The only service modules that may touch Kafka, Redis, the clock, the environment or files."""

@@ -1,9 +1,8 @@
-"""A fitted pipeline as ONNX that `longshore.served_model` loads: the float32 features, then the trees in float64.
+"""A fitted pipeline as ONNX that `longshore.served_model` loads: the float32 features, then the model in float64.
 
-The features are written by hand, operation for operation as in `longshore.trainer.features`. The trees are written from
-scikit-learn's own node tables, with float64 thresholds, leaves and sums: a float32 feature meets the very threshold it
-was trained with, and sums round once, at the end. (skl2onnx writes float32 leaves and sums; predictions near zero then
-differ by up to 3e-4 relative. Float64 costs no measurable time: docs/decisions/trainer-onnx.md.)
+The features are written by hand, operation for operation as in `longshore.trainer.features`; what comes behind them is
+`longshore.trainer.export_model`'s. (skl2onnx writes float32 leaves and sums; predictions near zero then differ by up to
+3e-4 relative. Float64 costs no measurable time: docs/decisions/trainer-onnx.md.)
 """
 
 from __future__ import annotations
@@ -12,55 +11,48 @@ import json
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, checker, helper
 
-from longshore.errors import IntegrityError
-from longshore.trainer.features import LARGEST, Features, Recipe
+from longshore.columns import Floats
+from longshore.trainer.export_model import NEIGHBOURS, neighbours, prediction
+from longshore.trainer.features import LARGEST, Features, likeness_terms
+from longshore.trainer.graph import Graph
+from longshore.trainer.recipe import Recipe
 
 OPSET, ML_OPSET, IR_VERSION = 19, 3, 9
 """Old enough for any onnxruntime since 1.16."""
 
 
-class _Graph:
-    """Nodes and constants in the making."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def constant(self, name: str, value: Any, dtype: Any) -> str:
-        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
-        return name
-
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        domain = "ai.onnx.ml" if operator in ("OneHotEncoder", "TreeEnsembleRegressor") else ""
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
-        return output
-
-
 def to_onnx(pipeline: Any) -> bytes:
-    """The ONNX bytes of a fitted `longshore.trainer.fit` pipeline; the same pipeline gives the same bytes.
+    """The ONNX bytes of a fitted `longshore.trainer.designs` pipeline; the same pipeline gives the same bytes.
 
     Raises:
-        IntegrityError: scikit-learn's trees are not laid out as this program knows them.
+        IntegrityError: the model has no ONNX form here, or is not laid out as this program knows it.
 
     """
-    features: Features = pipeline.named_steps["features"]
-    recipe, graph = features.recipe, _Graph()
-    parts = [_numbers(graph, recipe, features.medians_)] if recipe.numeric else []
+    steps, graph = pipeline.named_steps, Graph()
+    matrix = _features(graph, steps["features"])
+    if NEIGHBOURS in steps:
+        matrix = neighbours(graph, matrix, steps[NEIGHBOURS])
+    prediction(graph, matrix, steps)
+    return _model(graph, steps["features"].recipe)
+
+
+def _features(graph: Graph, features: Features) -> str:
+    recipe, parts = features.recipe, []
+    if recipe.numeric:
+        imputed = _numbers(graph, recipe, features.medians_)
+        parts = [imputed, *_curves(graph, recipe, imputed), *_likeness(graph, recipe, imputed, features.centres_)]
     parts += _one_hots(graph, features.categories_)
-    matrix = graph.add("Concat", parts, "features", axis=1)
-    wide = graph.add("Cast", [matrix], "features_float64", to=TensorProto.DOUBLE)
-    graph.add("TreeEnsembleRegressor", [wide], "prediction", **_trees(pipeline.named_steps["trees"]))
-    return _model(graph, recipe)
+    return graph.add("Concat", parts, "features", axis=1)
 
 
-def _numbers(graph: _Graph, recipe: Recipe, medians: Any) -> str:
+def _numbers(graph: Graph, recipe: Recipe, medians: Any) -> str:
     """Ratios and turns beside the raw columns; whatever is not finite becomes its median."""
     parts = ["numeric"]
     if recipe.ratios:
-        above = _gather(graph, recipe, [ratio.numerator for ratio in recipe.ratios], "numerators")
-        below = _gather(graph, recipe, [ratio.denominator for ratio in recipe.ratios], "denominators")
+        above = graph.gather("numeric", recipe.places([ratio.numerator for ratio in recipe.ratios]), "numerators")
+        below = graph.gather("numeric", recipe.places([ratio.denominator for ratio in recipe.ratios]), "denominators")
         parts.append(graph.add("Div", [above, below], "ratios"))
     if recipe.turns:
         parts.append(_turns(graph, recipe))
@@ -72,24 +64,54 @@ def _numbers(graph: _Graph, recipe: Recipe, medians: Any) -> str:
     return graph.add("Where", [finite, raw, fallback], "imputed")
 
 
-def _turns(graph: _Graph, recipe: Recipe) -> str:
+def _turns(graph: Graph, recipe: Recipe) -> str:
     products = []
     for axis, names, factors in (
         ("x", [turn.x for turn in recipe.turns], [turn.cos for turn in recipe.turns]),
         ("y", [turn.y for turn in recipe.turns], [turn.sin for turn in recipe.turns]),
     ):
-        values = _gather(graph, recipe, names, f"turn_{axis}")
+        values = graph.gather("numeric", recipe.places(names), f"turn_{axis}")
         factor = graph.constant(f"turn_{axis}_factors", [factors], np.float32)
         products.append(graph.add("Mul", [values, factor], f"turn_{axis}_products"))
     return graph.add("Add", products, "turns")
 
 
-def _gather(graph: _Graph, recipe: Recipe, names: list[str], output: str) -> str:
-    places = graph.constant(f"{output}_places", recipe.places(names), np.int64)
-    return graph.add("Gather", ["numeric", places], output, axis=1)
+def _curves(graph: Graph, recipe: Recipe, imputed: str) -> list[str]:
+    outputs = []
+    for curve in recipe.curves:
+        column = graph.gather(imputed, recipe.places([curve.column]), f"{curve.name}_of")
+        size = graph.add("Abs", [column], f"{curve.name}_size")
+        if curve.kind == "root":
+            outputs.append(graph.add("Sqrt", [size], curve.name))
+        else:
+            one = graph.constant(f"{curve.name}_one", 1.0, np.float64)
+            above = graph.add("Add", [one, graph.to_double(size)], f"{curve.name}_above")
+            outputs.append(graph.to_single(graph.add("Log", [above], f"{curve.name}_log"), curve.name))
+    for bucket in recipe.buckets:
+        column = graph.gather(imputed, recipe.places([bucket.column]), f"{bucket.name}_of")
+        edges = graph.constant(f"{bucket.name}_edges", [bucket.edges], np.float32)
+        above = graph.to_single(graph.add("Greater", [column, edges], f"{bucket.name}_above"), f"{bucket.name}_steps")
+        axis = graph.constant(f"{bucket.name}_axis", [1], np.int64)
+        outputs.append(graph.add("ReduceSum", [above, axis], bucket.name, keepdims=1))
+    return outputs
 
 
-def _one_hots(graph: _Graph, categories: list[list[str]]) -> list[str]:
+def _likeness(graph: Graph, recipe: Recipe, imputed: str, centres: Floats) -> list[str]:
+    places, middles, factors = likeness_terms(recipe, centres)
+    if not places[0]:
+        return []
+    total = ""
+    for i, (columns, middle, factor) in enumerate(zip(places, middles, factors, strict=True)):
+        values = graph.to_double(graph.gather(imputed, columns, f"likeness_{i}"))
+        apart = graph.add("Sub", [values, graph.constant(f"centres_{i}", [middle], np.float64)], f"apart_{i}")
+        scaled = graph.add("Mul", [apart, graph.constant(f"factors_{i}", [factor], np.float64)], f"scaled_{i}")
+        squared = graph.add("Mul", [scaled, scaled], f"squared_{i}")
+        total = graph.add("Add", [total, squared], f"distance_{i}") if total else squared
+    away = graph.add("Neg", [total], "away")
+    return [graph.to_single(graph.add("Exp", [away], "likeness_float64"), "likeness")]
+
+
+def _one_hots(graph: Graph, categories: list[list[str]]) -> list[str]:
     outputs = []
     for i, known in enumerate(categories):
         if known:
@@ -99,47 +121,7 @@ def _one_hots(graph: _Graph, categories: list[list[str]]) -> list[str]:
     return outputs
 
 
-def _trees(trees: Any) -> dict[str, Any]:
-    """Attributes of the ensemble, from the node tables of HistGradientBoostingRegressor (scikit-learn 1.6 to 1.9)."""
-    try:
-        tables = [stage[0].nodes for stage in trees._predictors]
-        nodes = np.concatenate(tables)
-        leaf = nodes["is_leaf"].astype(bool)
-        tree = np.concatenate([np.full(len(table), i) for i, table in enumerate(tables)])
-        number = np.concatenate([np.arange(len(table)) for table in tables])
-        thresholds, base = np.where(leaf, 0.0, nodes["num_threshold"]), np.ravel(trees._baseline_prediction)
-        categorical = bool(nodes["is_categorical"].any())
-        features, left, right, values = (nodes[name] for name in ("feature_idx", "left", "right", "value"))
-    except (AttributeError, KeyError, ValueError) as error:
-        raise IntegrityError(
-            f"scikit-learn's trees cannot be exported ({error})", mend="install the version in requirements.lock"
-        ) from error
-    if categorical:
-        raise IntegrityError("trees that split on categories cannot be exported", mend="one-hot them")
-    return {
-        "nodes_treeids": tree.tolist(),
-        "nodes_nodeids": number.tolist(),
-        "nodes_modes": np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
-        "nodes_featureids": np.where(leaf, 0, features).tolist(),
-        "nodes_values_as_tensor": _double("thresholds", thresholds),
-        "nodes_truenodeids": np.where(leaf, 0, left).tolist(),
-        "nodes_falsenodeids": np.where(leaf, 0, right).tolist(),
-        "target_treeids": tree[leaf].tolist(),
-        "target_nodeids": number[leaf].tolist(),
-        "target_ids": [0] * int(leaf.sum()),
-        "target_weights_as_tensor": _double("leaves", values[leaf]),
-        "base_values_as_tensor": _double("base", base),
-        "n_targets": 1,
-        "aggregate_function": "SUM",
-        "post_transform": "NONE",
-    }
-
-
-def _double(name: str, values: Any) -> Any:
-    return numpy_helper.from_array(np.ascontiguousarray(values, dtype=np.float64), name)
-
-
-def _model(graph: _Graph, recipe: Recipe) -> bytes:
+def _model(graph: Graph, recipe: Recipe) -> bytes:
     inputs = []
     for name, kind, columns in (
         ("numeric", TensorProto.FLOAT, recipe.numeric),

@@ -1,22 +1,26 @@
-"""From a raw frame to the float32 matrix the trees see: ratios, turned axes, median imputing, one-hot columns.
+"""From a raw frame to the float32 matrix models see: ratios, turned axes, medians, curves, likenesses, one-hot columns.
 
-This is one of the two faces of one computation: `longshore.trainer.export` writes the same float32 steps in the same
-order as ONNX, and `longshore.trainer.parity` compares them. Every step is a single IEEE operation on float32, so both
-give the same bits. Which ratios and turns there are is the recipe's business (`longshore.trainer.housing`).
+This is one of the two faces of one computation: `longshore.trainer.export` writes the same steps in the same order as
+ONNX, and `longshore.trainer.parity` compares them. Every step is a single IEEE operation on float32, so both give the
+same bits; what is not (logarithm, exponential) is computed in float64 and rounded once, which hides its last digit.
+Which derived columns there are is the recipe's business (`longshore.trainer.recipe`, `longshore.trainer.housing`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from longshore.columns import Floats
 from longshore.errors import DataError
+from longshore.trainer.recipe import Clusters, Recipe
 
 Singles = npt.NDArray[np.float32]
 
@@ -25,47 +29,8 @@ MAX_CATEGORIES = 64
 LARGEST = np.finfo(np.float32).max
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """The derived column `numerator / denominator`; imputed where that is not a finite float32."""
-
-    name: str
-    numerator: str
-    denominator: str
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The derived column `x · cos + y · sin`: an axis at an angle, along which trees may cut."""
-
-    name: str
-    x: str
-    y: str
-    cos: float
-    sin: float
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Which columns come in, in order, and which are derived from them."""
-
-    numeric: tuple[str, ...]
-    nominal: tuple[str, ...]
-    ratios: tuple[Ratio, ...] = ()
-    turns: tuple[Turn, ...] = ()
-
-    @property
-    def width(self) -> int:
-        """Numeric columns with the derived ones, before one-hot."""
-        return len(self.numeric) + len(self.ratios) + len(self.turns)
-
-    def places(self, names: list[str]) -> list[int]:
-        """Where numeric columns stand."""
-        return [self.numeric.index(name) for name in names]
-
-
 class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Learns medians and categories; turns a frame with the recipe's columns into float32 [n, width + one-hots].
+    """Learns medians, centres and categories; turns a frame with the recipe's columns into a float32 matrix.
 
     Columns may come in any order, others are passed over. A numeric value that is missing, not finite, or beyond
     float32 is imputed by its column's median; a category not learned (missing among them) is zeros.
@@ -75,10 +40,11 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         self.recipe = recipe
 
     def fit(self, frame: pd.DataFrame, y: Any = None) -> Features:
-        """Learn medians (float32; 0 for a column without any value) and the categories that occur."""
+        """Learn medians (float32; 0 for a column without any value), centres, and the categories that occur."""
         del y
         numbers = derived(self.recipe, numeric_matrix(frame, self.recipe.numeric))
         self.medians_: Singles = np.array([_median(column) for column in numbers.T], dtype=np.float32)
+        self.centres_ = _centres(self.recipe, self._imputed(numbers))
         self.categories_ = [_categories(_texts(frame, name)) for name in self.recipe.nominal]
         return self
 
@@ -89,12 +55,26 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             DataError: a column is missing, or holds something that is not a number.
 
         """
-        numbers = derived(self.recipe, numeric_matrix(frame, self.recipe.numeric))
-        parts = [np.where(np.abs(numbers) <= LARGEST, numbers, self.medians_)]
+        imputed = self._imputed(derived(self.recipe, numeric_matrix(frame, self.recipe.numeric)))
+        parts = [imputed, *_curves(self.recipe, imputed), *likeness(self.recipe, imputed, self.centres_)]
         for name, categories in zip(self.recipe.nominal, self.categories_, strict=True):
             texts = np.array(_texts(frame, name), dtype=object)
             parts += [(texts == category).astype(np.float32)[:, np.newaxis] for category in categories]
         return np.concatenate(parts, axis=1).astype(np.float32, copy=False)
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """The matrix's columns, in order."""
+        del input_features
+        recipe = self.recipe
+        names = [*recipe.imputed, *(curve.name for curve in recipe.curves)]
+        names += [column.name for column in recipe.buckets] + [column.name for column in recipe.radials]
+        names += [f"cluster_{i}" for i in range(len(self.centres_))]
+        for name, categories in zip(recipe.nominal, self.categories_, strict=True):
+            names += [f"{name}={category}" for category in categories]
+        return np.array(names, dtype=object)
+
+    def _imputed(self, numbers: Singles) -> Singles:
+        return np.where(np.abs(numbers) <= LARGEST, numbers, self.medians_)
 
 
 def derived(recipe: Recipe, numbers: Singles) -> Singles:
@@ -108,6 +88,51 @@ def derived(recipe: Recipe, numbers: Singles) -> Singles:
         ratios = numbers[:, above] / numbers[:, below]
         turns = numbers[:, x] * cos + numbers[:, y] * sin
     return np.concatenate([numbers, ratios, turns], axis=1)
+
+
+def likeness_terms(recipe: Recipe, centres: Floats) -> tuple[list[list[int]], Floats, Floats]:
+    """Every likeness as one formula, exp(−Σ ((x − c) · s)²) over one or two columns.
+
+    Gives for each coordinate the columns' places, and the centres and factors s as float64 [coordinates, likenesses].
+    A likeness to one value has a factor of 0 for its second coordinate.
+    """
+    clusters, count = recipe.clusters, len(centres)
+    first = recipe.places([radial.column for radial in recipe.radials])
+    axes = [] if clusters is None else recipe.places([clusters.x, clusters.y])
+    places = [first + [axis] * count for axis in axes] or [first]
+    widths = [radial.width for radial in recipe.radials]
+    middles = np.array([[radial.centre for radial in recipe.radials]] * len(places))
+    factors = np.zeros_like(middles)
+    factors[0] = 1 / np.array(widths)
+    if clusters is None:
+        return places, middles, factors
+    return places, np.hstack([middles, centres.T]), np.hstack([factors, np.full((2, count), 1 / clusters.width)])
+
+
+def likeness(recipe: Recipe, imputed: Singles, centres: Floats) -> list[Singles]:
+    """Likenesses to values and to centres, float32 [n, k]; none where the recipe has none."""
+    places, middles, factors = likeness_terms(recipe, centres)
+    if not places[0]:
+        return []
+    total = np.zeros((len(imputed), len(places[0])))
+    for columns, middle, factor in zip(places, middles, factors, strict=True):
+        step = (imputed[:, columns].astype(np.float64) - middle) * factor
+        total += step * step
+    with np.errstate(over="ignore", under="ignore"):
+        return [np.exp(-total).astype(np.float32)]
+
+
+def _curves(recipe: Recipe, imputed: Singles) -> list[Singles]:
+    """Logarithms, roots and buckets, in the recipe's order, float32 [n, 1] each."""
+    found = []
+    for curve in recipe.curves:
+        size = np.abs(imputed[:, recipe.places([curve.column])])
+        found.append(np.log(1.0 + size.astype(np.float64)).astype(np.float32) if curve.kind == "log" else np.sqrt(size))
+    for bucket in recipe.buckets:
+        edges = np.array(bucket.edges, dtype=np.float32)
+        above = imputed[:, recipe.places([bucket.column])] > edges
+        found.append(above.sum(axis=1, keepdims=True).astype(np.float32))
+    return found
 
 
 def numeric_matrix(frame: pd.DataFrame, names: tuple[str, ...]) -> Singles:
@@ -141,6 +166,21 @@ def _median(column: Singles) -> np.float32:
     finite = column[np.abs(column) <= LARGEST]
     # In float64: halving the sum of two large float32 values must not overflow.
     return np.float32(np.median(finite.astype(np.float64))) if len(finite) else np.float32(0)
+
+
+def _centres(recipe: Recipe, imputed: Singles) -> Floats:
+    """K-means centres of the places, float64 [count, 2]; fewer where there are fewer places."""
+    if recipe.clusters is None:
+        return np.empty((0, 2))
+    return _k_means(imputed[:, recipe.places([recipe.clusters.x, recipe.clusters.y])], recipe.clusters)
+
+
+def _k_means(places: Singles, clusters: Clusters) -> Floats:
+    count = min(clusters.count, len(np.unique(places, axis=0)))
+    with threadpool_limits(1):  # threads add up in any order, which moves the last digits
+        found = KMeans(count, n_init=1, random_state=clusters.seed).fit(places.astype(np.float64))
+    centres: Floats = found.cluster_centers_.astype(np.float64)
+    return centres
 
 
 def _categories(texts: list[str]) -> list[str]:

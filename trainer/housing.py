@@ -7,9 +7,10 @@ otherwise it has no derived columns and its strata are quantiles of the target (
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from longshore.schema import Schema
-from longshore.trainer.features import Ratio, Recipe, Turn
+from longshore.trainer.recipe import PLAIN, Buckets, Clusters, Curve, Preparation, Radial, Ratio, Recipe, Turn
 
 SCHEMA = "districts"
 
@@ -28,20 +29,51 @@ TURNS = tuple(
     Turn(f"axis_{angle}", "longitude", "latitude", math.cos(math.radians(angle)), math.sin(math.radians(angle)))
     for angle in ANGLES_DEGREES
 )
+CURVES = (
+    *(Curve(f"log_{name}", name, "log") for name in ("total_rooms", "total_bedrooms", "population", "households")),
+    *(Curve(f"log_{ratio.name}", ratio.name, "log") for ratio in RATIOS),
+    Curve("root_median_income", "median_income", "root"),
+)
+"""Counts of people and rooms have heavy tails."""
+RADIALS = tuple(Radial(f"age_near_{age}", "housing_median_age", age, 8.0) for age in (17.0, 35.0, 52.0))
+"""Likeness to the peaks of the districts' ages; 52 is where the census capped them."""
 STRATUM_COLUMN = "median_income"
 STRATUM_EDGES = (1.5, 3.0, 4.5, 6.0)
 """Income categories, 10,000 US dollars, as in the handbook's stratified split."""
+SIZE_COLUMN = "population"
+"""How large a district is: the size of its point on a map."""
 
 
-def recipe_for(schema: Schema) -> Recipe:
-    """The recipe of a schema: with the derived columns for housing, without any for others."""
+BUCKETS = (Buckets("income_class", STRATUM_COLUMN, STRATUM_EDGES),)
+CLUSTER_WIDTH = 0.7
+"""Degrees: some 70 km."""
+
+
+def recipe_for(schema: Schema, preparation: Preparation = PLAIN) -> Recipe:
+    """The recipe of a schema: with the derived columns for housing, without any for others (but clusters of places)."""
     numeric = tuple(field.name for field in schema.numeric)
     nominal = tuple(field.name for field in schema.nominal)
+    clusters = None
+    if schema.place is not None and preparation.clusters:
+        clusters = Clusters(*schema.place, count=preparation.clusters, width=CLUSTER_WIDTH, seed=0)
+    hood = schema.place if schema.place is not None and preparation.hood else ()
+    recipe = Recipe(numeric, nominal, clusters=clusters, hood=hood)
     if schema.name != SCHEMA:
-        return Recipe(numeric, nominal)
-    return Recipe(numeric, nominal, RATIOS, TURNS)
+        return recipe
+    if preparation.derived:
+        turned = tuple(turn.name for turn in TURNS) if hood else ()
+        recipe = replace(recipe, ratios=RATIOS, turns=TURNS, hood=hood + turned)
+    if preparation.curves:
+        curves = CURVES if preparation.derived else tuple(curve for curve in CURVES if curve.column in numeric)
+        recipe = replace(recipe, curves=curves, radials=RADIALS, buckets=BUCKETS)
+    return recipe
 
 
 def stratum_column(schema: Schema) -> str | None:
     """The column whose categories are the strata, None where the target's quantiles are."""
     return STRATUM_COLUMN if schema.name == SCHEMA else None
+
+
+def size_column(schema: Schema) -> str | None:
+    """The column that is a point's size on a map, None where no such one is known."""
+    return SIZE_COLUMN if schema.name == SCHEMA else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,18 +33,35 @@ class LabelledRows:
         """Training and test rows by a mask."""
         return self.take(np.flatnonzero(~test)), self.take(np.flatnonzero(test))
 
+    def in_order(self) -> LabelledRows:
+        """The rows by event time, then by record id ("9" before "10"): the order of a training set, however read."""
+        times, ids = self.columns.event_times.tolist(), self.columns.record_ids
+        order = sorted(range(len(self)), key=lambda row: (times[row], len(ids[row]), ids[row]))
+        return self.take(np.array(order, dtype=np.intp))
+
     def sha256(self) -> str:
-        """A name for the content: ids, keys, values and targets by record id, whatever order they came in."""
+        """A name for the content: ids, times, keys, values and targets by record id, whatever order they came in."""
         columns, digest = self.columns, hashlib.sha256()
         order: Indexes = np.array(sorted(range(len(self)), key=columns.record_ids.__getitem__), dtype=np.intp)
         numbers = np.column_stack([columns.numeric, self.target]).astype("<f8")[order, :]
         digest.update(columns.schema.fingerprint().encode())
         # + 0.0 makes one zero of two; every NaN is written with the same bits.
         digest.update(np.where(np.isnan(numbers), np.nan, numbers + 0.0).tobytes())
+        digest.update(columns.event_times[order].astype("<i8").tobytes())
         texts: list[Sequence[str | None]] = [columns.record_ids, columns.keys, *columns.nominal]
         for values in texts:
             digest.update(_canonical(values[i] for i in order.tolist()))
         return digest.hexdigest()
+
+
+def content_sha256(rows: LabelledRows, history: LabelledRows | None) -> str:
+    """The hash that names a training set: of its rows, and of which of them are history.
+
+    Without history it is `rows.sha256()`.
+    """
+    if history is None or not len(history):
+        return rows.sha256()
+    return hashlib.sha256(f"{rows.sha256()} {history.sha256()}".encode()).hexdigest()
 
 
 def from_frame(frame: pd.DataFrame, schema: Schema) -> LabelledRows:
@@ -69,30 +86,42 @@ def from_frame(frame: pd.DataFrame, schema: Schema) -> LabelledRows:
 def concatenate(parts: list[LabelledRows]) -> LabelledRows:
     """Rows of one schema, one part after the other (at least one part)."""
     columns = [part.columns for part in parts]
-    joined = Columns(
-        schema=columns[0].schema,
-        record_ids=[value for part in columns for value in part.record_ids],
-        keys=[value for part in columns for value in part.keys],
-        event_times=np.concatenate([part.event_times for part in columns]),
-        numeric=np.concatenate([part.numeric for part in columns]),
-        nominal=[[value for part in columns for value in part.nominal[i]] for i in range(len(columns[0].nominal))],
-    )
+    joined = concatenate_columns(columns[0].schema, columns)
     return LabelledRows(joined, np.concatenate([part.target for part in parts]))
 
 
-def check_usable(rows: LabelledRows, *, min_rows: int, empty_columns_allowed: bool = False) -> None:
+def concatenate_columns(schema: Schema, parts: list[Columns]) -> Columns:
+    """Records of one schema, one part after the other."""
+    return Columns(
+        schema=schema,
+        record_ids=[value for part in parts for value in part.record_ids],
+        keys=[value for part in parts for value in part.keys],
+        event_times=np.concatenate([np.empty(0, dtype=np.int64), *(part.event_times for part in parts)]),
+        numeric=np.concatenate([np.empty((0, len(schema.numeric))), *(part.numeric for part in parts)]),
+        nominal=[[value for part in parts for value in part.nominal[i]] for i in range(len(schema.nominal))],
+    )
+
+
+def told(left_out: Mapping[str, int]) -> str:
+    """What was left out, in brackets after a number of rows; nothing where nothing was."""
+    counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in left_out.items() if count]
+    made_up = any(count for name, count in left_out.items() if name.endswith("after_cut"))
+    hint = '; where times are made up, set datasets.clock = "stream"' if made_up else ""
+    return f" (left out: {', '.join(counts)}{hint})" if counts else ""
+
+
+def check_usable(rows: LabelledRows, *, min_rows: int, left_out: Mapping[str, int]) -> None:
     """Refuse rows nothing can be learned from.
 
     Raises:
-        DataError: too few rows, a constant or non-finite target, or a column without a single value (a stream
-            whose sensor fell silent must still be learned from: `empty_columns_allowed`).
+        DataError: too few rows, a constant or a non-finite target.
 
     """
     schema = rows.columns.schema
     if len(rows) < min_rows:
         raise DataError(
-            f"{len(rows):,} labelled rows are too few, trainer.min_rows = {min_rows:,}",
-            mend="give more rows, or lower LONGSHORE_TRAINER__MIN_ROWS",
+            f"{len(rows):,} labelled rows are too few{told(left_out)}, trainer.min_rows = {min_rows:,}",
+            mend="give more rows, see that labels arrive, or lower LONGSHORE_TRAINER__MIN_ROWS",
         )
     if not np.isfinite(rows.target).all():
         bad = int((~np.isfinite(rows.target)).sum())
@@ -101,17 +130,6 @@ def check_usable(rows: LabelledRows, *, min_rows: int, empty_columns_allowed: bo
         raise DataError(
             f"target {schema.target} is {rows.target[0]:g} in every row", mend="there is nothing to learn from it"
         )
-    for name in () if empty_columns_allowed else empty_columns(rows):
-        raise DataError(f"column {name} is empty in every row", mend="fill it in, or leave it out of the schema")
-
-
-def empty_columns(rows: LabelledRows) -> list[str]:
-    """Features without a single value."""
-    columns, schema = rows.columns, rows.columns.schema
-    numeric = [bool(np.isnan(columns.numeric[:, i]).all()) for i in range(len(schema.numeric))]
-    nominal = [all(not value for value in values) for values in columns.nominal]
-    names = [field.name for field in schema.numeric + schema.nominal]
-    return [name for name, empty in zip(names, numeric + nominal, strict=True) if empty]
 
 
 def _canonical(texts: Iterable[str | None]) -> bytes:

@@ -2,33 +2,39 @@
 
 Steps, each exclusive in the registry and found by the trigger's id afterwards:
 1. register the version (one per trigger; `find_trigger` finds it),
-2. judge it against the champion of this moment, on fresh test rows,
-3. move the alias from the generation that was judged (or note the rejection),
+2. judge it against the champion of this moment, and note the verdict with every check (one per champion's generation;
+   a resumed run follows it),
+3. move the alias from the generation that was judged, or note the rejection, or ask a person (alias `challenger`),
 4. copy the truth to Redis and `model.events` (idempotent; anybody's housekeeping does it too).
-A promotion found in the history is never repeated, even if somebody has rolled it back since.
+A promotion found in the history is never repeated, even if somebody has rolled it back since. What waits for a person
+waits: no run, resumed or repeated, promotes it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
 
-from longshore.columns import Floats
 from longshore.config import Settings
-from longshore.errors import ConflictError, FormatError, SignatureError
+from longshore.errors import ConfigurationError, ConflictError, DataError, LongshoreError
 from longshore.records import ModelEventKind
-from longshore.registry import MODEL_FILE, AliasRecord, Registry
-from longshore.served_model import ServedModel
+from longshore.registry import AliasRecord, Registry
+from longshore.registry.catalog import CHALLENGER, CHAMPION
+from longshore.registry.formats import Judgement, Rejection
+from longshore.schema import Schema
 from longshore.signing import Keyring, Signer
-from longshore.trainer.gate import Verdict, judge
-from longshore.trainer.rows import LabelledRows
-from longshore.trainer.split import group_codes
-from longshore.trainer.training import ProfileBuilder, Report, TrainingSet, test_rows, train
+from longshore.trainer import framing
+from longshore.trainer.gate import Decision
+from longshore.trainer.judging import Judging
+from longshore.trainer.pages.names import SUMMARY
+from longshore.trainer.making import Report
+from longshore.trainer.training import ProfileBuilder, train
+from longshore.trainer.training_set import TrainingSet
 
-CHAMPION = "champion"
 ATTEMPTS = 5
 """Times the gate is passed again because the champion changed meanwhile."""
 
@@ -37,7 +43,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: `promoted`, `rejected`, `superseded` or `failed`, and the reason in words and figures."""
+    """How a run ended: `promoted`, `rejected`, `awaiting_approval`, `superseded` or `failed`, with the reason."""
 
     status: str
     reason: str
@@ -71,6 +77,7 @@ class Trainer:
         `dataset` is called only if rows are still needed. `reason` says why this version is made.
 
         Raises:
+            DataError: the rows were refused, which the registry and `model.events` then tell, with the reason.
             LongshoreError: the run could not be finished; what was done stays done, what was not is not half done.
 
         """
@@ -78,14 +85,30 @@ class Trainer:
         ended = None if version is None else self._ended(version, trigger_id)
         if version is None or ended is None:
             self.report("dataset", {})
-            data = dataset()
-            version = version or self._register(data, trigger_id, reason)
-            ended = self._conclude(version, test_rows(data, self.settings.trainer), trigger_id)
+            try:
+                data = dataset()
+                version = version or self._register(data, trigger_id, reason)
+            except DataError as error:
+                self._refuse(trigger_id, str(error))
+                raise
+            ended = self._conclude(version, data, trigger_id)
         self.project()
         return ended
 
+    def _refuse(self, trigger_id: str, reason: str) -> None:
+        """Note that a request came to no version because of its data: a rejection as well, so that nobody waits."""
+        now_ms = round(time.time() * 1_000)
+        self.registry.notes.reject(
+            Rejection(version="", trigger_id=trigger_id, actor=self.actor, reason=reason, time=now_ms)
+        )
+        self.project()
+
     def _register(self, data: TrainingSet, trigger_id: str, reason: str) -> str:
-        made = train(data, self.settings.trainer, self.build_profile, self.report)
+        asked = self._framing(data.rows.columns.schema)
+        kept, previous = str(self.settings.home / "search"), self._previous_summary()
+        made = train(
+            data, self.settings.trainer, self.build_profile, self.report, kept=kept, asked=asked, previous=previous
+        )
         self.report("register", {})
         manifest = {**made.manifest, "trigger_id": trigger_id, "actor": self.actor, "reason": reason}
         try:
@@ -96,8 +119,29 @@ class Trainer:
                 raise
             return found
 
+    def _previous_summary(self) -> bytes | None:
+        """The last training set in figures; None where there is none. A damaged version is passed over."""
+        for version in reversed(self.registry.versions()):
+            try:
+                if SUMMARY in self.registry.manifest(version)["files"]:
+                    return self.registry.read(version, SUMMARY)
+            except LongshoreError as error:
+                if error.retriable:
+                    raise
+        return None
+
+    def _framing(self, schema: Schema) -> framing.Framing | None:
+        """What the setting `trainer.framing` names; read before anything is fitted."""
+        path = self.settings.trainer.framing
+        if path is None:
+            return None
+        try:
+            return framing.parse(path.read_text(encoding="utf-8"), str(path), schema)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"framing file {path}: {error}", mend="name a readable TOML file") from error
+
     def _ended(self, version: str, trigger_id: str) -> Outcome | None:
-        """The outcome an earlier run of this trigger has already written into the registry."""
+        """The outcome an earlier run of this trigger, or a person, has already written into the registry."""
         metrics = self.registry.manifest(version)["metrics"]
         for record in self.registry.history():
             if record.trigger_id == trigger_id and record.kind is ModelEventKind.PROMOTED:
@@ -105,83 +149,90 @@ class Trainer:
         for event in self.registry.events():
             if event.kind is ModelEventKind.REJECTED and (event.version, event.trigger_id) == (version, trigger_id):
                 return Outcome("rejected", event.reason, version, metrics)
+        for record in self.registry.history(CHALLENGER):
+            if (record.version, record.trigger_id) == (version, trigger_id):
+                return Outcome("awaiting_approval", record.reason, version, metrics)
         return None
 
-    def _conclude(self, version: str, rows: LabelledRows, trigger_id: str) -> Outcome:
-        """Gate and promote, again from the gate where the champion changed between the two."""
-        manifest = self.registry.manifest(version)
+    def _conclude(self, version: str, data: TrainingSet, trigger_id: str) -> Outcome:
+        """Gate and act on it, again from the gate where the champion changed between the two."""
+        metrics = self.registry.manifest(version)["metrics"]
         for _ in range(ATTEMPTS):
             champion = self.registry.alias()
             self.report("gate", {"version": version, "champion": champion.version if champion else None})
-            verdict = self._judge(version, manifest, champion, rows)
-            if not verdict.promoted:
-                self.registry.record_rejection(version, trigger_id=trigger_id, actor=self.actor, reason=verdict.reason)
-                return Outcome("rejected", verdict.reason, version, manifest["metrics"])
-            self.report("promote", {"version": version, "reason": verdict.reason})
+            judged = self._judged(version, champion, data, trigger_id)
+            if judged.decision == Decision.REJECT:
+                self.registry.record_rejection(version, trigger_id=trigger_id, actor=self.actor, reason=judged.reason)
+                return Outcome("rejected", judged.reason, version, metrics)
+            if judged.decision == Decision.ASK:
+                self._ask(version, trigger_id, judged.reason)
+                return Outcome("awaiting_approval", judged.reason, version, metrics)
+            self.report("promote", {"version": version, "reason": judged.reason})
             try:
-                self.registry.move_alias(
-                    CHAMPION,
-                    version,
-                    expected_generation=champion.generation if champion else 0,
-                    trigger_id=trigger_id,
-                    actor=self.actor,
-                    reason=verdict.reason,
-                )
+                self._move(CHAMPION, version, judged.generation, trigger_id, judged.reason)
             except ConflictError as conflict:
                 if ended := self._ended(version, trigger_id):
                     return ended
                 log.warning("the champion changed during the gate", error=str(conflict))
             else:
-                return Outcome("promoted", verdict.reason, version, manifest["metrics"])
+                return Outcome("promoted", judged.reason, version, metrics)
         raise ConflictError(
             f"the champion changed {ATTEMPTS} times during the gate", mend="train again when it is calm"
         )
 
-    def _judge(
-        self, version: str, manifest: dict[str, Any], champion: AliasRecord | None, rows: LabelledRows
-    ) -> Verdict:
-        try:
-            self._require_trust(version)
-        except SignatureError as error:
-            return Verdict(False, f"{version} would be refused where it is served: {error.what}", len(rows))
-        try:
-            champions = None if champion is None else self._champion_predict(champion.version, rows)
-        except SignatureError as error:
-            # Without a comparison nothing goes live by itself: it could be the worse one.
-            mend = "sign it with `longshore model sign`, or promote by hand"
-            return Verdict(False, f"the champion cannot be compared: {error.what}; {mend}", len(rows))
-        return judge(
-            self._predict(version, rows),
-            champions,
-            rows.target,
-            group_codes(rows.columns.keys),
-            margin=self.settings.trainer.margin,
-            baseline=manifest["baseline"]["prediction"],
-            champion_version=champion.version if champion else "",
+    def _judged(self, version: str, champion: AliasRecord | None, data: TrainingSet, trigger_id: str) -> Judgement:
+        """The verdict that was noted for this generation of the champion, else one now, which is noted."""
+        generation = champion.generation if champion else 0
+        for noted in self.registry.notes.judgements(version):
+            if noted.generation == generation:
+                return noted
+        judging = Judging(self.registry, self.settings.trainer, self.trusted)
+        verdict = judging.verdict(version, champion.version if champion else None, data)
+        record = Judgement(
+            version=version,
+            champion=champion.version if champion else "",
+            generation=generation,
+            trigger_id=trigger_id,
+            actor=self.actor,
+            decision=verdict.decision.value,
+            reason=verdict.reason,
+            checks=verdict.listed(),
+            time=round(time.time() * 1_000),
         )
+        return self.registry.notes.judge(record)
 
-    def _predict(self, version: str, rows: LabelledRows) -> Floats:
-        return ServedModel.load(self.registry.read(version, MODEL_FILE)).predict(rows.columns)
+    def _ask(self, version: str, trigger_id: str, reason: str) -> None:
+        """Point the alias `challenger` at the version, whichever others ask meanwhile."""
+        while version not in {record.version for record in self.registry.history(CHALLENGER)}:
+            last = self.registry.alias(CHALLENGER)
+            try:
+                self._move(
+                    CHALLENGER,
+                    version,
+                    last.generation if last else 0,
+                    trigger_id,
+                    reason,
+                    kind=ModelEventKind.AWAITING_APPROVAL,
+                )
+            except ConflictError as conflict:
+                log.warning("another version asks for approval too", error=str(conflict))
 
-    def _require_trust(self, version: str) -> None:
-        """SignatureError where a version may not be loaded: a resumed run's, too, was not made by this process."""
-        if self.trusted is None or not (keys := self.trusted()).enforced:
-            return
-        manifest = self.registry.manifest(version)
-        if manifest["version"] != version:
-            raise SignatureError("bad_signature", f"{version} holds the manifest of {manifest['version']}")
-        keys.verify(manifest, self.registry.notes.signatures(version))
-
-    def _champion_predict(self, version: str, rows: LabelledRows) -> Floats | None:
-        """None where the champion was made for another schema and cannot serve these rows.
-
-        Raises:
-            SignatureError: it may not be loaded.
-
-        """
-        self._require_trust(version)
-        try:
-            return self._predict(version, rows)
-        except FormatError as error:
-            log.warning("the champion cannot be compared", version=version, error=str(error))
-            return None
+    def _move(
+        self,
+        alias: str,
+        version: str,
+        generation: int,
+        trigger_id: str,
+        reason: str,
+        *,
+        kind: ModelEventKind = ModelEventKind.PROMOTED,
+    ) -> None:
+        self.registry.move_alias(
+            alias,
+            version,
+            expected_generation=generation,
+            trigger_id=trigger_id,
+            actor=self.actor,
+            reason=reason,
+            kind=kind,
+        )

@@ -166,9 +166,15 @@ class Follower:
 
 
 def wait_for_rows(
-    ready: Callable[[], int], needed: int, *, check: Callable[[], None], wait_s: float, poll_s: float = 2.0
+    ready: Callable[[], int],
+    needed: int,
+    *,
+    check: Callable[[], None],
+    wait_s: float,
+    poll_s: float = 2.0,
+    why: Callable[[], str] = str,
 ) -> None:
-    """Poll `ready` (the number of fresh labelled rows) until `needed` are there.
+    """Poll `ready` (the number of fresh labelled rows) until `needed` are there; `why` tells what was left out.
 
     Raises:
         DataError: they are not, after `wait_s`.
@@ -179,7 +185,7 @@ def wait_for_rows(
         check()
         if time.monotonic() >= deadline:
             raise DataError(
-                f"too few rows: {rows:,} fresh labelled ones after {wait_s:g} s, trainer.min_rows = {needed:,}",
+                f"too few rows: {rows:,} fresh labelled ones after {wait_s:g} s{why()}, trainer.min_rows = {needed:,}",
                 mend="see that labels arrive",
             )
         if rows != told:

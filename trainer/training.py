@@ -1,4 +1,4 @@
-"""From labelled rows to a version's files and manifest: split, choose, fit, evaluate, export, compare, profile.
+"""From labelled rows to a version's files and manifest: split, choose, fit, evaluate, export, compare, profile, pages.
 
 Pure but for the profile builder it is given (services never import one another; the command line wires the monitor's
 in). Nothing is stored here: `longshore.trainer.run` registers the result, or nothing at all.
@@ -10,7 +10,7 @@ import importlib.metadata
 import io
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import joblib
@@ -24,38 +24,22 @@ from longshore.manifest import SERVING
 from longshore.schema import Schema, describe
 from longshore.served_model import ServedModel, ServedPipeline
 from longshore.trainer import golden, strata
-from longshore.trainer.evaluate import metrics
-from longshore.trainer.export import to_onnx
-from longshore.trainer.fit import Choice, Parameters, choose, fit, predict
+from longshore.trainer.figures import figures
+from longshore.trainer.fit import predict
+from longshore.trainer.framing import Framing, described
 from longshore.trainer.gate import MIN_TEST_ROWS
-from longshore.trainer.housing import STRATUM_EDGES, recipe_for, stratum_column
+from longshore.trainer.making import Made, Report, make
+from longshore.trainer.pages.version import version_pages
 from longshore.trainer.parity import compare
-from longshore.trainer.rows import LabelledRows, concatenate
-from longshore.trainer.split import Mask, group_codes, test_mask
+from longshore.trainer.rows import LabelledRows
+from longshore.trainer.segments import stratified
+from longshore.trainer.split import Mask, test_mask
+from longshore.trainer.training_set import TrainingSet
 
 ProfileBuilder = Callable[[pd.DataFrame, Sequence[str]], bytes]
 """(features plus a column `prediction`, names of nominal columns) → a reference profile's bytes."""
-Report = Callable[[str, dict[str, Any]], None]
-"""Told of each stage as it begins, with its figures. It may raise to stop the run between two stages."""
-
 STAGES = ("dataset", "split", "fit", "export", "evaluate", "profile", "register", "gate", "promote")
 LIBRARIES = ("scikit-learn", "onnx", "onnxruntime", "numpy", "pandas", "joblib")
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSet:
-    """Fresh `rows`, which are split and judged on, and older `history`, which may help to fit."""
-
-    rows: LabelledRows
-    source: str
-    history: LabelledRows | None = None
-    offsets: dict[str, dict[str, int]] | None = None
-    left_out: dict[str, int] = field(default_factory=dict)
-
-    def sha256(self) -> str:
-        """The hash of all rows, history among them."""
-        parts = [self.rows] if self.history is None or not len(self.history) else [self.rows, self.history]
-        return concatenate(parts).sha256()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,73 +50,68 @@ class Artefacts:
     manifest: dict[str, Any]
 
 
-def train(data: TrainingSet, settings: TrainerSettings, build_profile: ProfileBuilder, report: Report) -> Artefacts:
-    """Make a version of the rows.
+def train(
+    data: TrainingSet,
+    settings: TrainerSettings,
+    build_profile: ProfileBuilder,
+    report: Report,
+    *,
+    kept: str | None = None,
+    asked: Framing | None = None,
+    previous: bytes | None = None,
+) -> Artefacts:
+    """Make a version of the rows; `kept` is the folder from which a killed search goes on, `asked` the framing.
+
+    `previous` is the last version's `summary.json`: the pages tell what has changed since.
 
     Raises:
         DataError: the split leaves too few rows on a side.
         IntegrityError: the exported model does not keep the parity rule.
 
     """
-    schema, parameters = data.rows.columns.schema, Parameters(seed=settings.seed)
+    schema = data.rows.columns.schema
     mask = test_mask(data.rows.columns.keys, settings.test_share)
-    fresh, test = data.rows.split(mask)
-    _check_split(fresh, test)
+    fresh, count = data.rows.take(np.flatnonzero(~mask)), int(mask.sum())
+    _check_split(fresh, count)
     history = (
         None
         if data.history is None
         else data.history.split(test_mask(data.history.columns.keys, settings.test_share))[0]
     )
-    balance = strata.report(strata.strata(*_stratified(data.rows), mask))
-    report("split", {"train": len(fresh), "test": len(test), "strata_balanced": balance["balanced"]})
-    recipe = recipe_for(schema)
-    report("fit", {"rows": len(fresh), "history": 0 if history is None else len(history)})
-    choice = choose(fresh, history, recipe, parameters)
-    pipeline = fit(fresh, history, choice.candidate, recipe, parameters)
-    report("export", {"trees": int(pipeline.named_steps["trees"].n_iter_), "training_set": choice.candidate.name})
-    onnx = to_onnx(pipeline)
-    model = ServedModel.load(onnx)
-    served, expected = model.predict(test.columns), predict(pipeline, test)
+    report("split", {"train": len(fresh), "test": count})
+    made = make(fresh, history, settings, report, kept)
+    test = data.rows.take(np.flatnonzero(mask))  # the first look at any of them: everything is chosen
+    model = ServedModel.load(made.onnx)
+    served, expected = model.predict(test.columns), predict(made.pipeline, test)
     parity = compare(served, expected, test.target, test.columns.record_ids)
     parity.require()
-    measured = metrics(served, test.target, group_codes(test.columns.keys))
+    found = figures(fresh, made.out_of_fold, test, served, seed=settings.seed)
+    measured = found["metrics"]
     report("evaluate", {"rmse": round(measured["rmse"], 6), "r2": measured["r2"], "parity": parity.largest})
     report("profile", {"rows": len(data.rows)})
-    profile = build_profile(_reference(data.rows, mask, choice.out_of_fold, served), [f.name for f in schema.nominal])
-    baseline = _baseline(fresh, test)
-    manifest = _manifest(
-        data, schema, parameters, choice, {**measured, "rows_train": len(fresh), "rows_test": len(test)}
-    )
-    manifest |= {"baseline": baseline, "parity": parity.to_dict(), "split": _split_report(settings, balance)}
-    manifest |= _proof(model, pipeline, test)
-    return Artefacts({"model.onnx": onnx, "pipeline.joblib": _dumped(pipeline), "profile": profile}, manifest)
+    profile = build_profile(_reference(data.rows, mask, made.out_of_fold, served), [f.name for f in schema.nominal])
+    _, values, edges = stratified(data.rows)
+    balance = strata.report(strata.strata(values, edges, mask))
+    manifest = _manifest(data, schema, made) | found | {"parity": parity.to_dict()}
+    manifest |= {"split": _split_report(settings, balance)}
+    if asked is not None:
+        manifest["framing"] = described(asked, data.rows)
+    manifest |= _proof(model, made.pipeline, test)
+    files = {"model.onnx": made.onnx, "pipeline.joblib": _dumped(made.pipeline), "profile": profile, **made.files}
+    sizes = {name: len(content) for name, content in files.items()}
+    return Artefacts(files | version_pages(fresh, test, served, manifest, sizes=sizes, previous=previous), manifest)
 
 
-def test_rows(data: TrainingSet, settings: TrainerSettings) -> LabelledRows:
-    """The fresh rows nothing was ever fitted on: the gate's."""
-    return data.rows.split(test_mask(data.rows.columns.keys, settings.test_share))[1]
-
-
-def _check_split(train_rows: LabelledRows, test: LabelledRows) -> None:
+def _check_split(train_rows: LabelledRows, test_rows: int) -> None:
     key = train_rows.columns.schema.key
-    for name, rows in (("training", train_rows), ("test", test)):
-        if len(rows) < MIN_TEST_ROWS:
+    for name, rows in (("training", len(train_rows)), ("test", test_rows)):
+        if rows < MIN_TEST_ROWS:
             raise DataError(
-                f"the split by hash of {key} leaves {len(rows)} {name} rows, {MIN_TEST_ROWS} are needed",
+                f"the split by hash of {key} leaves {rows} {name} rows, {MIN_TEST_ROWS} are needed",
                 mend="give more rows, with more different ids, or change LONGSHORE_TRAINER__TEST_SHARE",
             )
     if np.ptp(train_rows.target) == 0:
         raise DataError(f"every training row has the target {train_rows.target[0]:g}", mend="give more varied rows")
-
-
-def _stratified(rows: LabelledRows) -> tuple[Floats, Floats]:
-    """The values whose strata are reported, and the strata's edges."""
-    schema = rows.columns.schema
-    name = stratum_column(schema)
-    if name is None:
-        return rows.target, strata.quantile_edges(rows.target)
-    position = [field.name for field in schema.numeric].index(name)
-    return rows.columns.numeric[:, position], np.array(STRATUM_EDGES)
 
 
 def _reference(rows: LabelledRows, test: Mask, out_of_fold: Floats, served: Floats) -> pd.DataFrame:
@@ -143,11 +122,6 @@ def _reference(rows: LabelledRows, test: Mask, out_of_fold: Floats, served: Floa
     prediction = np.empty(len(rows))
     prediction[~test], prediction[test] = out_of_fold, served
     return rows.columns.frame().assign(prediction=prediction)
-
-
-def _baseline(train_rows: LabelledRows, test: LabelledRows) -> dict[str, float]:
-    mean = float(train_rows.target.mean())
-    return {"prediction": mean, "rmse": float(np.sqrt(np.mean((test.target - mean) ** 2)))}
 
 
 def _proof(model: ServedModel, pipeline: Any, test: LabelledRows) -> dict[str, Any]:
@@ -162,19 +136,12 @@ def _split_report(settings: TrainerSettings, balance: dict[str, Any]) -> dict[st
     return {"by": "hash of the entity id", "test_share": settings.test_share, **balance}
 
 
-def _manifest(
-    data: TrainingSet, schema: Schema, parameters: Parameters, choice: Choice, measured: dict[str, Any]
-) -> dict[str, Any]:
-    history = 0 if data.history is None else len(data.history)
-    dataset = {"sha256": data.sha256(), "rows": len(data.rows) + history, "source": data.source}
-    if data.offsets is not None:
-        dataset |= {"offsets": data.offsets, "history": history, "left_out": data.left_out}
-    cross_validation = {"rmse": choice.rmse, "chosen": choice.candidate.name}
+def _manifest(data: TrainingSet, schema: Schema, made: Made) -> dict[str, Any]:
     return {
         "schema": describe(schema),
-        "metrics": measured,
-        "parameters": {**parameters.to_dict(), "cross_validation": cross_validation},
-        "dataset": dataset,
+        "parameters": made.parameters,
+        "search": made.search,
+        "dataset": data.described(),
         "code_version": importlib.metadata.version("longshore"),
         "libraries": {
             "python": platform.python_version(),

@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder
 from longshore.cli.main import main as longshore
 from longshore.producers.generator import history_frame
 from longshore.schema import districts
-from longshore.trainer import fit, training
+from longshore.trainer import fit, making
 
 ROWS, SEED = 5_000, 42
 LEARNING_RATE = 0.1
@@ -33,9 +33,9 @@ def main() -> None:
     boosting = replace(
         fit.MANY_ROWS, learning_rate=LEARNING_RATE, max_iter=trees, max_leaf_nodes=leaves, early_stopping=False
     )
-    training.Parameters = functools.partial(fit.Parameters, few=boosting, many=boosting)  # type: ignore[misc]
+    making.Parameters = functools.partial(fit.Parameters, few=boosting, many=boosting)  # type: ignore[misc]
     _sklearn_only(boosting, folder / "peer.joblib")
-    sys.argv = ["longshore", "train", "--rows", str(ROWS), "--seed", str(SEED)]
+    sys.argv = ["longshore", "train", "--quick", "--rows", str(ROWS), "--seed", str(SEED)]
     longshore()
 
 

@@ -146,7 +146,8 @@ def outcome_text(event: ModelEvent) -> str:
     generation = f" as generation {event.generation}" if event.generation else ""
     by = f" by {event.actor}" if event.actor else ""
     reason = f": {event.reason}" if event.reason else ""
-    return f"Model {event.version} {event.kind.value.replace('_', ' ')}{generation}{by}{reason}"
+    what = f"Model {event.version}" if event.version else "The data for a new model"
+    return f"{what} {event.kind.value.replace('_', ' ')}{generation}{by}{reason}"
 
 
 def _over(detail: dict[str, Any]) -> str:

@@ -82,12 +82,13 @@ class MonitorSettings(Section):
 class TrainerSettings(Section):
     """The batch run: sizes, split and gate.
 
-    The gate: `approval` by itself or by a person, `evidence` asked of a challenger on fresh rows (with `margin` where it
-    need only be not worse), the margins on segments and on history, limits for serving, and the `framing` file.
+    The gate: `approval` by itself or by a person, `evidence` asked of a challenger on fresh rows (with `margin` where
+    it need only be not worse), the margins on segments and on history, limits for serving, and the `framing` file.
 
-    The search: `auto` is full for `longshore train` and quick for a request; it ends after `search_fits` fits (the same
-    result every time) or, where given, `search_seconds`. `jobs` fits at a time (0: as many as cores) run where
-    `backend` says; `cluster` is the address of a Dask scheduler or a Ray head.
+    The search: `auto` is full for `longshore train` and quick for a request; it ends after `search_fits` fits (the
+    same result every time) or, where given, `search_seconds`. `max_trees` bounds what the chosen model costs to serve.
+    `jobs` fits at a time (0: as many as cores) run where `backend` says; `cluster` is the address of a Dask scheduler
+    or a Ray head.
     """
 
     group: str = "trainer"
@@ -98,7 +99,7 @@ class TrainerSettings(Section):
     margin: float = Field(default=0.01, ge=0)
     approval: Literal["auto", "manual"] = "auto"
     evidence: Literal["better", "not_worse"] = "better"
-    segment_margin: float = Field(default=0.05, ge=0)
+    segment_margin: float = Field(default=0.02, ge=0)
     forgetting_margin: float = Field(default=0.1, ge=0)
     max_latency_ms: float = Field(default=1.0, gt=0)
     max_model_mb: float = Field(default=128.0, gt=0)
@@ -106,6 +107,7 @@ class TrainerSettings(Section):
     search: Literal["auto", "quick", "full"] = "auto"
     search_fits: int = Field(default=150, ge=30)
     search_seconds: float | None = Field(default=None, gt=0)
+    max_trees: int = Field(default=300, ge=50)
     jobs: int = Field(default=0, ge=0)
     backend: Literal["loky", "threading", "dask", "ray"] = "loky"
     cluster: str | None = None

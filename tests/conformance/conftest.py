@@ -1,11 +1,15 @@
-"""The registry's back ends under test: a new one is a function from a fresh folder to a URL, and one line here."""
+"""The registry's back ends under test: a new one is a function from a fresh folder to a URL, and one line here.
+
+S3 is raced where the extra `remote` and `moto[server]` are installed (a local server; nothing leaves the machine).
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,36 @@ def registry_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty registry's address, once for each back end."""
     url: str = request.param(tmp_path / "registry")
     return url
+
+
+@pytest.fixture(params=[*BACKENDS, "s3"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """As `registry_url`, and a bucket, whose files are no local ones."""
+    if request.param == "s3":
+        return f"{request.getfixturevalue('s3')}/{uuid.uuid4().hex}"
+    return BACKENDS[request.param](tmp_path / "registry")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """A bucket on a server in this process; children find it by their environment."""
+    moto = pytest.importorskip("moto.server")
+    s3fs = pytest.importorskip("s3fs")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    variables = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        s3fs.S3FileSystem().mkdir("longshore")
+        yield "s3://longshore"
+    server.stop()
 
 
 @pytest.fixture

@@ -40,13 +40,13 @@ def registered(registry: Registry, count: int) -> None:
 
 def move(registry: Registry, version: str, expected: int, kind: str = "promoted") -> AliasRecord:
     return registry.move_alias(
-        "champion", version, expected_generation=expected, trigger_id="t", actor="a", reason="r", kind=kind
+        "champion", version, expected_generation=expected, trigger_id="", actor="a", reason="r", kind=kind
     )
 
 
 def file_of(registry: Registry, *parts: str) -> Path:
     """A file in the store, to damage it: versions' files are the only ones with a public path."""
-    return registry._store.path("/".join(parts))
+    return Path(registry.store.address("/".join(parts)))
 
 
 def overwrite(path: Path, data: bytes) -> None:
@@ -204,9 +204,9 @@ def test_events_are_the_same_for_every_reader(registry: Registry, registry_url: 
         ("registered", "v1", 0, "t0"),
         ("registered", "v2", 0, "t1"),
         ("rejected", "v2", 0, "t1"),
-        ("promoted", "v1", 1, "t"),
-        ("promoted", "v2", 2, "t"),
-        ("rolled_back", "v1", 3, "t"),
+        ("promoted", "v1", 1, ""),
+        ("promoted", "v2", 2, ""),
+        ("rolled_back", "v1", 3, ""),
     ]
 
 
@@ -268,3 +268,25 @@ def test_a_long_run_leaves_few_claim_files(registry: Registry, clock: Clock) -> 
     claim.finish({})
     names: list[Any] = sorted(path.name for path in file_of(registry, "claims", "t").iterdir())
     assert names == ["51.json", "outcome.json"]
+
+
+def test_a_request_is_promoted_once_and_by_hand_as_often_as_one_likes(registry: Registry) -> None:
+    """Two runs of one request may both judge its version: the second then finds that version to be the champion."""
+    registered(registry, 2)
+
+    def promote(version: str, expected: int, trigger_id: str, kind: str = "promoted") -> AliasRecord:
+        return registry.move_alias(
+            "champion", version, expected_generation=expected, trigger_id=trigger_id, actor="a", reason="r", kind=kind
+        )
+
+    promote("v1", 0, "t0")
+    with pytest.raises(ConflictError, match=r"t0 was promoted already, as v1 in generation 1"):
+        promote("v1", 1, "t0")
+    promote("v2", 1, "t1")
+    promote("v1", 2, "manual", "rolled_back")
+    with pytest.raises(ConflictError, match="t1 was promoted already"):
+        promote("v2", 3, "t1")
+    for generation in (3, 4):
+        promote("v2", generation, "manual")
+    assert registry.alias("champion") == registry.history()[-1]
+    assert len(registry.history()) == 5

@@ -98,7 +98,7 @@ class Case:
     def promote(self, generation: int) -> None:
         version = self.registry.register({"model.onnx": b"model %d" % generation}, {"trigger_id": f"t{generation}"})
         self.registry.move_alias(
-            "champion", version, expected_generation=generation - 1, trigger_id="t", actor="a", reason="r"
+            "champion", version, expected_generation=generation - 1, trigger_id=f"t{generation}", actor="a", reason="r"
         )
         self.projector.tick()
 

@@ -1,4 +1,4 @@
-"""After a promoter's death, and after a flushed Redis, running scorers bring every place to one generation in 10 s."""
+"""After a promoter's death, a flushed Redis or a rollback, scorers bring every place to one generation in 10 s."""
 
 from __future__ import annotations
 
@@ -61,6 +61,13 @@ def test_every_place_agrees_within_ten_seconds(stack: Endpoints, settings: Setti
 
         cache.flushdb()
         eventually(agree, LIMIT_S, what="all agree after Redis was flushed")
+
+        # How long it takes is the benchmark's to prove (`benchmarks/swaps.py`: rollbacks).
+        run.once("model", "rollback", "--reason", "worse than it looked")
+        eventually(agree, LIMIT_S, what="all agree after a rollback")
+        back = registry.alias()
+        assert back is not None
+        assert (back.version, back.kind, back.reason) == (present.version, "rolled_back", "worse than it looked")
 
 
 def _answers(port: int) -> bool:

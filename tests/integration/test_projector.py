@@ -62,7 +62,7 @@ def promote(registry: Registry, count: int = 1) -> None:
         current = registry.alias()
         expected = current.generation if current else 0
         version = registry.register({"model.onnx": b"model %d" % expected}, {"trigger_id": f"t{expected}"})
-        registry.move_alias("champion", version, expected_generation=expected, trigger_id="t", actor="a", reason="r")
+        registry.move_alias("champion", version, expected_generation=expected, trigger_id="", actor="a", reason="r")
 
 
 class CountingLog:

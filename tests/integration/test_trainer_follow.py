@@ -15,8 +15,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from tests.waiting import eventually
 
+from longshore.cli.app import App
+from longshore.cli.dataset import verify
 from longshore.config import Settings
 from longshore.kafka.admin import committed_offsets, create_topics
 from longshore.kafka.reader import read_all
@@ -27,6 +30,7 @@ from longshore.registry import Registry
 from longshore.schema import districts
 from longshore.topics import Topics
 from longshore.trainer.dataset_stream import StreamDataset
+from longshore.trainer.datasets import Datasets
 
 pytestmark = pytest.mark.integration
 
@@ -144,6 +148,12 @@ def test_train_from_the_stream(settings: Settings, topics: Topics) -> None:
     assert train(settings, "--from", "stream")["promoted"]
     manifest = registry_of(settings).manifest("v1")
     assert manifest["dataset"]["rows"] == 800 and manifest["dataset"]["source"].startswith("stream ")
+    (dataset,) = Datasets.open(settings).ids()
+    assert manifest["dataset"]["sha256"].startswith(dataset)
+    send_records(settings, topics, range(800, 900))
+    send_records(settings, topics, range(10), factor=2.0)
+    verified = CliRunner().invoke(verify, [dataset, "--stream"], obj=App(settings))
+    assert (verified.exit_code, verified.stdout) == (0, f"{dataset}  ok\n"), "its offsets give its rows again"
 
 
 def test_the_stream_is_read_on_from_where_it_was(settings: Settings, topics: Topics) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from tests.services import Services, free_port, services, settings_for
 
 from longshore.local.stack import Endpoints
@@ -36,6 +36,27 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program("chromium"), args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page at a width and in a scheme; at the end, no message on the console and no request but for the file."""
+    name, scheme, width, scripts = request.param
+    path: Path = request.getfixturevalue(name)
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
+    )
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda sent: asked.append(sent.url))
+    page.goto(path.as_uri())
+    yield page
+    context.close()
+    assert said == []
+    assert asked == [path.as_uri()]
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from playwright.sync_api import Browser, Page, expect
 from tests.drift_stream import STEP_MS, counter, decider, model_event, predictions, profile_bytes, rows
+from tests.system.viewing import cases, contrast, pictures_have_room
 
 from longshore.cli.drift import compare
 from longshore.monitor.decide import decide_all
@@ -60,41 +60,6 @@ def files_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page
 
 
-@pytest.fixture
-def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page at a width and in a scheme; at the end, no message on the console and no request but for the file."""
-    name, scheme, width, scripts = request.param
-    path: Path = request.getfixturevalue(name)
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
-    )
-    page = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda sent: asked.append(sent.url))
-    page.goto(path.as_uri())
-    yield page
-    context.close()
-    assert said == []
-    assert asked == [path.as_uri()]
-
-
-def cases(name: str) -> list[tuple[str, str, int, bool]]:
-    return [(name, "light", 1_200, True), (name, "dark", 1_200, False), (name, "dark", 390, True)]
-
-
-def pictures_have_room(page: Page) -> None:
-    """Every picture is visible, and the page itself never scrolls sideways."""
-    for picture in page.locator("svg:visible").all():
-        box = picture.bounding_box()
-        assert box is not None and box["width"] > 50 and box["height"] > 10
-    body = page.locator("body").bounding_box()
-    size = page.viewport_size
-    assert body is not None and size is not None and body["width"] <= size["width"]
-
-
 @pytest.mark.parametrize("opened", cases("stream_page"), indirect=True)
 def test_the_stream_page_shows_what_happened(opened: Page) -> None:
     expect(opened).to_have_title("Drift of ships")
@@ -122,26 +87,5 @@ def test_the_files_page_shows_distributions_and_where(opened: Page) -> None:
 
 
 def test_light_and_dark_differ_and_text_can_be_read(browser: Browser, stream_page: Path) -> None:
-    ratios = {}
-    for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
-        page = context.new_page()
-        page.goto(stream_page.as_uri())
-        style = "(e, p) => getComputedStyle(e).getPropertyValue(p)"
-        card = luminance(page.locator("section").first.evaluate(f"e => ({style})(e, 'background-color')"))
-        for kind in (".sentence", ".quiet", "svg.evidence text", "td.over", ".tiles dt"):
-            name = "fill" if "text" in kind else "color"
-            ink = luminance(page.locator(kind).first.evaluate(f"e => ({style})(e, '{name}')"))
-            ratios[scheme, kind] = (max(card, ink) + 0.05) / (min(card, ink) + 0.05)
-        ratios[scheme, "card"] = card
-        context.close()
-    assert ratios.pop(("light", "card")) > 0.8
-    assert ratios.pop(("dark", "card")) < 0.1
-    assert min(ratios.values()) >= 4.5, ratios
-
-
-def luminance(color: str) -> float:
-    """Relative luminance of `rgb(r, g, b)` (WCAG 2)."""
-    parts = [int(part) / 255 for part in color[color.index("(") + 1 : -1].split(",")[:3]]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    kinds = (".sentence", ".quiet", "svg.evidence text", "td.over", ".tiles dt")
+    assert contrast(browser, stream_page, kinds) >= 4.5

@@ -68,13 +68,13 @@ def test_promote_and_rollback_move_one_generation_each(run: Run, registry: Regis
     assert [run("rollback")["version"] for _ in range(2)] == ["v2", "v1"]
     with pytest.raises(ConfigurationError, match="no previous version"):
         run("rollback")
-    moves = [(move["generation"], move["kind"], move["version"]) for move in run("history")]
+    moves = [(move["generation"], move["kind"], move["from"], move["version"]) for move in run("history")]
     assert moves == [
-        (1, "promoted", "v1"),
-        (2, "promoted", "v2"),
-        (3, "promoted", "v3"),
-        (4, "rolled_back", "v2"),
-        (5, "rolled_back", "v1"),
+        (1, "promoted", None, "v1"),
+        (2, "promoted", "v1", "v2"),
+        (3, "promoted", "v2", "v3"),
+        (4, "rolled_back", "v3", "v2"),
+        (5, "rolled_back", "v2", "v1"),
     ]
     assert run("history")[0]["reason"] == "first"
     assert "@" in run("history")[0]["actor"]

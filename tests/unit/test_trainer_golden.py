@@ -17,7 +17,7 @@ from longshore.scorer.places import RegistryPlace
 from longshore.served_model import ServedModel
 from longshore.signing import Keyring, Signer
 from longshore.trainer.golden import NEVER_SEEN, choose
-from longshore.trainer.training import TrainingSet
+from longshore.trainer.training_set import TrainingSet
 
 SIGNER = Signer.generate()
 TRUSTED = Keyring.of([SIGNER.public()])

@@ -1,4 +1,4 @@
-"""`longshore data fetch` and `longshore data generate`: a file to train on or to replay."""
+"""`longshore data`: a file to train on or to replay, fetched or generated; and what is in one, as a page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from longshore.cli.app import output_option, print_json
-from longshore.dataset import cache_file
+from longshore.cli.app import App, output_option, pass_app, print_json
+from longshore.cli.whole_file import check_place, write_whole
+from longshore.dataset import cache_file, read_csv
 from longshore.producers import archive
 from longshore.producers.generator import POPULATION, districts_frame
 from longshore.producers.progress import shown
@@ -15,7 +16,7 @@ from longshore.producers.progress import shown
 
 @click.group("data")
 def data() -> None:
-    """Fetch or generate training data."""
+    """Fetch, generate or explore training data."""
 
 
 @data.command("fetch")
@@ -63,3 +64,46 @@ def generate(rows: int, seed: int, start: int, target: Path, output: str) -> Non
         print_json({"path": str(target), "rows": rows, "seed": seed, "start": start})
         return
     click.echo(f"{target}: {rows:,} districts")
+
+
+@data.command("explore")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("exploration.html"),
+    show_default=True,
+    help="The file to write; an older one is replaced.",
+)
+@click.option("--since", type=click.Path(path_type=Path), help="An earlier CSV file: the page tells what has changed.")
+@output_option
+@pass_app
+def explore(app: App, *, file: Path, to: Path, since: Path | None, output: str) -> None:
+    """Write what is in a CSV file with targets as one HTML page that needs no network, no script and no other file.
+
+    \b
+    longshore data explore houses.csv
+    longshore data explore houses.csv --since last-year.csv --to houses.html
+
+    On it: each column in figures and as a histogram, categories, missing and cut-off values, the target on the map,
+    correlations, a scatter matrix, and what the schema's ratios tell. Every version has such a page of the rows it was
+    fitted on: `longshore model report VERSION --page exploration`.
+    """
+    from longshore.trainer.pages.exploration import exploration  # noqa: PLC0415  (half of this module's start)
+    from longshore.trainer.pages.summary import summarise  # noqa: PLC0415
+    from longshore.trainer.rows import from_frame  # noqa: PLC0415
+
+    check_place(to)
+    schema = app.schema
+    rows, before = (
+        None if path is None else from_frame(read_csv(path, schema, require_target=True), schema)
+        for path in (file, since)
+    )
+    assert rows is not None  # noqa: S101  # FILE is required
+    found = summarise(rows)
+    page = exploration(rows, found, None if before is None else summarise(before), source=f"file {file.name}")
+    write_whole(to, page.encode())
+    if output == "json":
+        print_json({"path": str(to.absolute()), "rows": len(rows), "sha256": found.sha256})
+    else:
+        click.echo(f"{to}: {to.stat().st_size:,} bytes, {len(rows):,} rows")

@@ -16,6 +16,7 @@ from longshore.errors import EXIT_FAILED, EXIT_USAGE, LongshoreError
 COMMANDS = {
     "config": "longshore.cli.config:config",
     "data": "longshore.cli.data:data",
+    "dataset": "longshore.cli.dataset:dataset",
     "demo": "longshore.cli.demo.command:demo",
     "dlq": "longshore.cli.dlq:dlq",
     "doctor": "longshore.cli.doctor:doctor",
@@ -34,13 +35,14 @@ COMMANDS = {
 
 HELP = {
     "config": "Show or check the settings.",
-    "data": "Fetch or generate training data.",
+    "data": "Fetch, generate or explore training data.",
+    "dataset": "Versions of training sets: list, show, diff, verify, restore.",
     "demo": "The whole loop on embedded Kafka and Redis, with a checked summary.",
     "dlq": "Dead letters: list, show, mend and replay.",
     "doctor": "Check everything a service needs before it starts.",
     "drift": "Compare two files, or watch the stream's drift.",
     "local": "Embedded Kafka and Redis: up, down, status.",
-    "model": "The registry: list, show, promote, rollback, history, verify.",
+    "model": "The registry: list, show, diff, promote, rollback, history, verify, gc, backup, restore.",
     "monitor": "Count predictions and decide on drift (a service).",
     "produce": "Put records and labels on topics (a service).",
     "score": "Score records exactly once (a service).",

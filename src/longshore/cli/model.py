@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +9,16 @@ import click
 import msgspec
 
 from longshore.cli.app import App, output_option, pass_app, print_json
+from longshore.cli.model_approve import approve, checks, reject
+from longshore.cli.model_backup import backup, restore
+from longshore.cli.model_diff import diff
+from longshore.cli.model_gc import collect
 from longshore.cli.model_keys import generate, list_keys, objection, sign
+from longshore.cli.model_mlflow import export
+from longshore.cli.model_moves import move_champion
 from longshore.cli.model_names import ALIASES, opened, require_some, resolve
-from longshore.cli.projecting import converge
-from longshore.errors import ConfigurationError, IntegrityError
+from longshore.cli.model_report import report
+from longshore.errors import ConfigurationError
 from longshore.records import ModelEventKind
 from longshore.registry import Registry
 
@@ -25,7 +28,7 @@ def model() -> None:
     """The registry: versions, which one is champion, and who has signed them."""
 
 
-for command in (generate, list_keys, sign):
+for command in (generate, list_keys, sign, diff, collect, backup, restore, export, report, checks, approve, reject):
     model.add_command(command)
 
 
@@ -55,7 +58,7 @@ def show(app: App, version: str, output: str) -> None:
     version, record = resolve(registry, version)
     manifest = registry.manifest(version)
     checksums = {name: described["sha256"] for name, described in manifest["files"].items()}
-    paths = {name: str(registry.path(version, name)) for name in manifest["files"]}
+    paths = {name: registry.address(version, name) for name in manifest["files"]}
     shown = {**manifest, "generation": record.generation if record else None, "files": paths, "sha256": checksums}
     if output == "json":
         print_json(shown)
@@ -74,7 +77,7 @@ def promote(app: App, version: str, reason: str, output: str) -> None:
     """Make a version champion; scorers swap to it between two transactions."""
     registry = opened(app)
     version, _ = resolve(registry, version)
-    _move(app, registry, version, kind=ModelEventKind.PROMOTED, reason=reason, output=output)
+    move_champion(app, registry, version, kind=ModelEventKind.PROMOTED, reason=reason, output=output)
 
 
 @model.command("rollback")
@@ -85,21 +88,24 @@ def rollback(app: App, reason: str, output: str) -> None:
     """Make the version before the champion champion again; once more goes one further back."""
     registry = opened(app)
     version, _ = resolve(registry, "previous")
-    _move(app, registry, version, kind=ModelEventKind.ROLLED_BACK, reason=reason, output=output)
+    move_champion(app, registry, version, kind=ModelEventKind.ROLLED_BACK, reason=reason, output=output)
 
 
 @model.command("history")
 @output_option
 @pass_app
 def history(app: App, output: str) -> None:
-    """Every move of the champion, oldest first: when, by whom and why."""
+    """Every move of the champion, oldest first: when, from what to what, by whom and why."""
     records = opened(app).history()
+    former = [None, *(record.version for record in records)]
     if output == "json":
-        print_json(records)
+        print_json(
+            [{**msgspec.to_builtins(record), "from": before} for before, record in zip(former, records, strict=False)]
+        )
         return
-    for record in records:
+    for before, record in zip(former, records, strict=False):
         when = datetime.fromtimestamp(record.time / 1_000, UTC).isoformat(timespec="seconds")
-        what = f"{record.generation:4} {record.kind.value:12} {record.version:6}"
+        what = f"{record.generation:4} {record.kind.value:12} {before or '-':>6} -> {record.version:6}"
         click.echo(f"{what} {when} {record.actor}: {record.reason}")
 
 
@@ -128,39 +134,6 @@ def verify(app: App, version: str | None, everything: bool, output: str) -> None
         raise click.exceptions.Exit(1)
 
 
-def _move(app: App, registry: Registry, version: str, *, kind: ModelEventKind, reason: str, output: str) -> None:
-    """Move the champion, then bring Redis and model.events along as far as they can be reached."""
-    current = registry.alias()
-    changed = current is None or current.version != version
-    record = current
-    if changed:
-        if damage := registry.verify(version):
-            raise IntegrityError(f"{version} is damaged ({damage[0]})", mend="restore it, or choose another version")
-        if found := objection(app, registry, version):
-            raise IntegrityError(
-                f"scorers would refuse {version}: {found[0]}",
-                mend=f"sign it with `longshore model sign {version}` if you trust it, or choose another version",
-            )
-        record = registry.move_alias(
-            "champion",
-            version,
-            expected_generation=current.generation if current else 0,
-            trigger_id="manual",
-            actor=_actor(),
-            reason=reason,
-            kind=kind,
-        )
-    assert record is not None  # noqa: S101  # either there was a champion or one was just made
-    waiting = converge(app)
-    if output == "json":
-        moved = {"version": version, "generation": record.generation, "changed": changed}
-        print_json({**moved, "previous": current.version if current else None, "pending": waiting})
-        return
-    click.echo(f"{version} is {'now' if changed else 'already'} champion, generation {record.generation}")
-    for line in waiting:
-        click.echo(f"later, by the services' own projectors: {line}", err=True)
-
-
 def _row(registry: Registry, version: str, pointing: dict[str, str]) -> dict[str, Any]:
     manifest = registry.manifest(version)
     return {
@@ -182,11 +155,3 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 def _number(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, int | float) else "-"
-
-
-def _actor() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid{os.getuid()}"  # a container's user without a name
-    return f"{user}@{socket.gethostname()}"

@@ -1,7 +1,10 @@
-"""What `longshore model …` is given: a registry, and a version by its name or by an alias."""
+"""What `longshore model …` is given: a registry, a version by its name or by an alias, and who is acting."""
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 from collections.abc import Sequence
 
 from longshore.cli.app import App
@@ -37,3 +40,12 @@ def require_some(registry: Registry, versions: Sequence[str]) -> None:
         raise ConfigurationError(
             f"the registry holds no version of model {registry.model}", mend="run `longshore train`"
         )
+
+
+def actor() -> str:
+    """Who goes into the history."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid{os.getuid()}"  # a container's user without a name
+    return f"{user}@{socket.gethostname()}"

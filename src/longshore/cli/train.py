@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -10,28 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import structlog
 from rich.console import Console
 from rich.table import Table
 
 from longshore import telemetry
 from longshore.cli.app import App, output_option, pass_app, print_json, projector_for
-from longshore.dataset import locate, read_csv
+from longshore.cli.training_data import Intake
+from longshore.cli.when import moment
 from longshore.errors import ConfigurationError
 from longshore.instance import instance_id
 from longshore.kafka.admin import create_topics
 from longshore.kafka.exactly_once import ExactlyOnce
+from longshore.kafka.writer import Writer
 from longshore.key_files import Trust, signer
 from longshore.records import RetrainRequest
 from longshore.registry import Registry
 from longshore.registry.formats import check_name
-from longshore.schema import Schema, districts
 from longshore.service import configure_logs, running
 from longshore.trainer.dataset_stream import StreamDataset
-from longshore.trainer.rows import check_usable, from_frame
+from longshore.trainer.making import Report
 from longshore.trainer.run import Outcome, Trainer
-from longshore.trainer.service import Follower, wait_for_rows
-from longshore.trainer.training import STAGES, Report, TrainingSet
+from longshore.trainer.schedule import CAUSE, SCHEDULES, Scheduler
+from longshore.trainer.service import Follower
+from longshore.trainer.training import STAGES
+from longshore.trainer.training_set import TrainingSet
 
 log = structlog.get_logger()
 
@@ -39,14 +44,18 @@ log = structlog.get_logger()
 @click.command("train")
 @click.option("--data", type=click.Path(path_type=Path), help="CSV with the features and the target.")
 @click.option("--from", "origin", type=click.Choice(["stream"]), help="Train on the stream's labelled records.")
+@click.option("--cut", callback=moment, help="With --from: leave out what came or was observed after that time [now].")
+@click.option("--dataset", help="Train again on a stored version (`longshore dataset list`).")
 @click.option("--rows", type=click.IntRange(min=1), default=20_000, show_default=True, help="Rows to generate.")
 @click.option("--seed", type=int, help="Seed of the model and of generated rows [trainer.seed].")
+@click.option("--quick", is_flag=True, help="One setting of boosted trees instead of a search [trainer.search].")
 @click.option("--trigger-id", help="Name of this run: the same name again resumes it [a new one].")
 @click.option("--follow", is_flag=True, help="Serve retraining requests until SIGTERM.")
 @click.option(
     "--label-wait", type=float, default=600.0, show_default=True, help="With --follow: seconds to wait for labels."
 )
 @click.option("--instance", help="With --follow: stable name of this replica [host + slot].")
+@click.option("--schedule", type=click.Choice(SCHEDULES), help="With --follow: retrain by the calendar, too [never].")
 @output_option
 @pass_app
 def train(
@@ -54,72 +63,67 @@ def train(
     *,
     data: Path | None,
     origin: str | None,
+    cut: int | None,
+    dataset: str | None,
     rows: int,
     seed: int | None,
+    quick: bool,
     trigger_id: str | None,
     follow: bool,
     label_wait: float,
     instance: str | None,
+    schedule: str | None,
     output: str,
 ) -> None:
     """Train a model, judge it against the champion on rows neither has seen, and promote it if it is not worse.
 
-    Rows come from --data, else the setting `data`, else the cached housing.csv, else the generator. Exits 0 when the
-    run finished, also if the new version was rejected.
+    Rows come from --data, else the setting `data`, else the cached housing.csv, else the generator. They are checked
+    and stored first (`longshore dataset`). Exits 0 when the run finished, also if the new version was rejected.
     """
-    if seed is not None:
-        if not 0 <= seed < 2**32:
-            raise ConfigurationError(f"--seed {seed} is out of range", mend="choose one from 0 to 4294967295")
-        trainer = app.settings.trainer.model_copy(update={"seed": seed})
-        app = App(app.settings.model_copy(update={"trainer": trainer}))
-    if (data and origin) or (follow and (data or origin or trigger_id)):
-        raise click.UsageError("--data, --from and --follow exclude one another, and --follow takes no --trigger-id")
+    if seed is not None and not 0 <= seed < 2**32:
+        raise ConfigurationError(f"--seed {seed} is out of range", mend="choose one from 0 to 4294967295")
+    app = _asked(app, seed, quick=quick, follow=follow)
+    if sum(map(bool, (data, origin, dataset, follow))) > 1 or (follow and trigger_id):
+        raise click.UsageError(
+            "--data, --from, --dataset and --follow exclude one another, and --follow takes no --trigger-id"
+        )
+    if cut is not None and not origin:
+        raise click.UsageError("--cut goes with --from stream")
+    if schedule and not follow:
+        raise click.UsageError("--schedule goes with --follow: whoever serves requests also asks for these")
     if trigger_id:
         check_name(trigger_id, "--trigger-id")
     if follow:
-        _follow(app, instance, label_wait)
+        _follow(app, instance, label_wait, schedule)
         return
     configure_logs()  # to stderr: structlog's own default is stdout
-    outcome = _run_once(app, data, origin, rows, trigger_id or f"train-{uuid.uuid4().hex[:12]}")
+    trigger_id = trigger_id or f"train-{uuid.uuid4().hex[:12]}"
+    registry = Registry.open(app.settings.registry(), app.settings.model)
+    intake = Intake(app, registry, trigger_id)
+    if dataset:
+        taken = partial(intake.from_version, dataset)
+    else:
+        taken = partial(intake.from_stream, cut) if origin else partial(intake.from_file, data, rows)
+    outcome = _run_once(app, registry, trigger_id, taken)
     if not (app.settings.redis_url or app.settings.bootstrap_servers):
         click.echo("Redis and Kafka are not set: a running scorer or trainer will copy the model there", err=True)
     _print(outcome, output)
 
 
-def _run_once(app: App, data: Path | None, origin: str | None, rows: int, trigger_id: str) -> Outcome:
-    registry = Registry.open(app.settings.registry(), app.settings.model)
+def _run_once(app: App, registry: Registry, trigger_id: str, taken: Callable[[], TrainingSet]) -> Outcome:
     with _progress() as report:
         runner = _trainer(app, registry, "train", report, projector_for(app).tick)
-        return runner.run(trigger_id, lambda: _dataset(app, data, origin, rows), reason="batch training")
+        return runner.run(trigger_id, taken, reason="batch training")
 
 
-def _dataset(app: App, data: Path | None, origin: str | None, rows: int) -> TrainingSet:
-    schema, settings = app.schema, app.settings
-    if origin == "stream":
-        stream = StreamDataset(settings, schema)
-        found = stream.training_set(stream.refresh())
-        check_usable(found.rows, min_rows=settings.trainer.min_rows, empty_columns_allowed=True)
-        return found
-    path = locate(data, settings)
-    frame = (
-        _generated(schema, rows, settings.trainer.seed) if path is None else read_csv(path, schema, require_target=True)
-    )
-    if len(frame) > settings.trainer.max_rows:
-        click.echo(f"only the last {settings.trainer.max_rows:,} of {len(frame):,} rows are used", err=True)
-        frame = frame.iloc[-settings.trainer.max_rows :]
-    labelled = from_frame(frame, schema)
-    check_usable(labelled, min_rows=settings.trainer.min_rows)
-    return TrainingSet(labelled, "generator" if path is None else f"file {path.name}")
-
-
-def _generated(schema: Schema, rows: int, seed: int) -> Any:
-    if schema.fingerprint() != districts().fingerprint():
-        raise ConfigurationError(
-            f"there is no generator for the schema {schema.name}", mend="name a CSV with --data, or use --from stream"
-        )
-    from longshore.producers.generator import history_frame  # noqa: PLC0415  (only where there is no data)
-
-    return history_frame(rows, seed)
+def _asked(app: App, seed: int | None, *, quick: bool, follow: bool) -> App:
+    """The settings with what the options say; a request is answered quickly, a batch run searches."""
+    given = app.settings.trainer
+    search = "quick" if quick else given.search
+    if search == "auto":
+        search = "quick" if follow else "full"
+    trainer = given.model_copy(update={"search": search, "seed": given.seed if seed is None else seed})
+    return App(app.settings.model_copy(update={"trainer": trainer}))
 
 
 def _trainer(app: App, registry: Registry, actor: str, report: Report, project: Callable[[], object]) -> Trainer:
@@ -137,7 +141,7 @@ def _trainer(app: App, registry: Registry, actor: str, report: Report, project: 
     )
 
 
-def _follow(app: App, instance: str | None, label_wait_s: float) -> None:
+def _follow(app: App, instance: str | None, label_wait_s: float, schedule: str | None) -> None:
     settings = app.settings
     with running("trainer", settings) as runtime:
         name = instance or instance_id(settings, "trainer")
@@ -152,16 +156,18 @@ def _follow(app: App, instance: str | None, label_wait_s: float) -> None:
                 check()
 
             runner = _trainer(app, registry, f"trainer {name}", report, projector.tick)
-            reason = f"{request.cause} drift, episode {request.episode}, attempt {request.attempt}"
             try:
-                return runner.run(
-                    request.trigger_id, lambda: _fresh(app, dataset, request, check, label_wait_s), reason=reason
-                )
+                intake = Intake(app, registry, request.trigger_id)
+                taken = partial(intake.for_request, dataset, request, check, label_wait_s)
+                return runner.run(request.trigger_id, taken, reason=_why(request))
             finally:
                 _mark(None)
 
         follower = Follower(settings, registry, work, owner=name)
         threading.Thread(target=projector.follow, args=(runtime.stop,), name="projector", daemon=True).start()
+        if schedule:
+            scheduler = Scheduler(registry, schedule, partial(_send, app), time.time)
+            threading.Thread(target=scheduler.follow, args=(runtime.stop,), name="schedule", daemon=True).start()
         stream = ExactlyOnce(
             settings,
             group=settings.topic_prefix + settings.trainer.group,
@@ -177,19 +183,15 @@ def _follow(app: App, instance: str | None, label_wait_s: float) -> None:
             stream.close()
 
 
-def _fresh(
-    app: App, dataset: StreamDataset, request: RetrainRequest, check: Callable[[], None], wait_s: float
-) -> TrainingSet:
-    """The stream's labelled rows since the drift began, once there are enough; the older ones as history."""
-    found: list[TrainingSet] = []
+def _why(request: RetrainRequest) -> str:
+    if request.cause == CAUSE:
+        return f"by schedule, {request.episode}"
+    return f"{request.cause} drift, episode {request.episode}, attempt {request.attempt}"
 
-    def ready() -> int:
-        found[:] = [dataset.training_set(dataset.refresh(), request.window.start)]
-        return len(found[0].rows)
 
-    wait_for_rows(ready, app.settings.trainer.min_rows, check=check, wait_s=wait_s)
-    check_usable(found[0].rows, min_rows=app.settings.trainer.min_rows, empty_columns_allowed=True)
-    return found[0]
+def _send(app: App, request: RetrainRequest) -> None:
+    with Writer(app.settings) as writer:
+        writer.send(app.topics.requests, app.settings.model.encode(), msgspec.json.encode(request))
 
 
 def _report_stage(stage: str, figures: dict[str, Any]) -> None:
@@ -248,5 +250,6 @@ def _print(outcome: Outcome, output: str) -> None:
     table.add_row("outcome", outcome.status)
     table.add_row("reason", outcome.reason)
     for name, value in (outcome.metrics or {}).items():
-        table.add_row(name, " … ".join(map(_figure, value)) if isinstance(value, list) else _figure(value))
+        if not isinstance(value, dict):  # the bootstrap's figures are in the manifest
+            table.add_row(name, " … ".join(map(_figure, value)) if isinstance(value, list) else _figure(value))
     Console().print(table)

@@ -49,10 +49,18 @@ def table(caption: str, names: Sequence[str], rows: Sequence[Markup], kind: str 
     """A table that scrolls by itself where it is too wide; what it says stands above it."""
     head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
     body = tag("table", head, tag("tbody", *rows), class_=kind, aria_label=caption)
-    return joined(tag("p", caption, class_="quiet"), tag("div", body, class_="wide", tabindex=0))
+    return joined(tag("p", caption, class_="quiet"), scrolling(body))
+
+
+def scrolling(wide: Markup) -> Markup:
+    """What keeps its width where there is less room."""
+    return tag("div", wide, class_="wide", tabindex=0)
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> Markup:
     """What colours stand for, as (class, words)."""
-    keys = [joined(tag("span", class_=f"key {kind}", aria_hidden="true"), f"{words} ") for kind, words in entries]
+    keys = [
+        joined(tag("span", tag("span", class_=f"key {kind}", aria_hidden="true"), words, class_="entry"), " ")
+        for kind, words in entries
+    ]
     return tag("p", *keys, class_="legend")

@@ -64,7 +64,7 @@ def _round_step(span: float, wanted: int) -> float:
 def _tick_text(value: float, step: float) -> str:
     """A value with as many decimals as its step has."""
     size = abs(value)
-    if size >= 1e15 or 0 < size < 1e-4:
+    if size == 0 or size >= 1e15 or size < 1e-4:
         return short_text(value)
     unit, scale = next(((u, s) for u, s, at in UNITS if size >= at), ("", 1.0))
     decimals = next((d for d in range(7) if abs(round(step / scale, d) * scale / step - 1) < 1e-6), 7)

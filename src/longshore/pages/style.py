@@ -66,7 +66,7 @@ svg text { fill: var(--quiet); font-size: 11px; font-family: inherit; }
 .now { fill: var(--accent); }
 .legend { color: var(--quiet); font-size: 0.84rem; margin: 6px 0 0; }
 .key { display: inline-block; width: 14px; height: 10px; border-radius: 2px; margin: 0 6px 0 0; }
-.legend .key:not(:first-child) { margin-left: 12px; }
+.entry { display: inline-block; margin-right: 10px; }
 .key.then { background: var(--then); } .key.now { background: var(--accent); } .key.moved { background: var(--bad); }
 footer { color: var(--quiet); font-size: 0.86rem; padding-bottom: 40px; }
 @media print {

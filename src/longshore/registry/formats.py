@@ -24,7 +24,7 @@ FORMAT = 1
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
-_NUMBERED = re.compile(r"([1-9][0-9]{0,17})\.json")
+_NUMBERED = re.compile(r"(0|[1-9][0-9]{0,17})\.json")
 _VERSION = re.compile(r"v([1-9][0-9]{0,17})")
 
 
@@ -57,7 +57,7 @@ class _Manifest(msgspec.Struct):
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):
-    """A version that did not pass its gate; `time` in ms since epoch."""
+    """A version that did not pass its gate, or (`version` empty) a run whose data were refused; `time` in ms."""
 
     version: str
     trigger_id: str
@@ -74,6 +74,55 @@ class RefusalRecord(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     instance: str
     reason: str
+    time: int
+    format: int = FORMAT
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate decided of a version against one generation of the champion (0: there was none), check by check.
+
+    `decision`: promote, reject or ask. A check has `name`, `status`, `detail` and `figures`. `time`: ms since epoch.
+    """
+
+    version: str
+    champion: str
+    generation: int
+    trigger_id: str
+    actor: str
+    decision: str
+    reason: str
+    checks: list[dict[str, Any]]
+    time: int
+    format: int = FORMAT
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's answer for a version that waited for it; `time` in ms since epoch."""
+
+    version: str
+    approved: bool
+    actor: str
+    reason: str
+    time: int
+    format: int = FORMAT
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """A version whose files were deleted to make room; `time` in ms since epoch."""
+
+    version: str
+    actor: str
+    reason: str
+    time: int
+    format: int = FORMAT
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """A scheduled retraining's slot of time, and the one request of it; `time` in ms since epoch."""
+
+    name: str
+    trigger_id: str
+    model_version: str
     time: int
     format: int = FORMAT
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from longshore.errors import ConfigurationError, ConflictError, UnavailableError
@@ -26,12 +26,13 @@ _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
 class LocalFolder:
-    """Implements `longshore.registry.store.Store`; safe for any number of processes."""
+    """Implements `longshore.registry.store.Store`; safe for any number of processes. `what`: how messages call it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, what: str = "registry") -> None:
         self.root = root.absolute()
+        self._what = what
         if self.root.exists() and not self.root.is_dir():
-            raise ConfigurationError(f"registry {root} is not a folder", mend="name a folder for the registry")
+            raise ConfigurationError(f"{what} {root} is not a folder", mend=f"name a folder for the {what}")
 
     def create(self, key: str, data: bytes) -> None:
         """Make a file; see `Store.create`."""
@@ -61,7 +62,7 @@ class LocalFolder:
                     raise _taken(key) from error
                 raise
             _sync_folder(target.parent)
-            self._collect_leftovers()
+            self.clear(self.leftovers())
 
     def names(self, key: str) -> list[str]:
         """What lies under a key, unordered; see `Store.names`."""
@@ -76,7 +77,7 @@ class LocalFolder:
         """A file's bytes; see `Store.read`."""
         try:
             return (self.root / key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
             raise self._unavailable(error) from error
@@ -86,9 +87,25 @@ class LocalFolder:
         with self._writing():
             (self.root / key).unlink(missing_ok=True)
 
-    def path(self, key: str) -> Path:
-        """The absolute path of a key."""
-        return self.root / key
+    def address(self, key: str) -> str:
+        """The absolute path of a key; see `Store.address`."""
+        return str(self.root / key)
+
+    def leftovers(self) -> dict[str, int]:
+        """What dead writers left, by its bytes; see `Store.leftovers`."""
+        incoming, found = self.root / INCOMING, {}
+        for name in self.names(INCOMING):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - (incoming / name).stat().st_mtime > LEFTOVER_AGE_S:
+                    files = [path for path in (incoming / name).rglob("*") if path.is_file()] or [incoming / name]
+                    found[f"{INCOMING}/{name}"] = sum(path.stat().st_size for path in files if path.is_file())
+        return found
+
+    def clear(self, leftovers: Iterable[str]) -> None:
+        """Delete them; see `Store.clear`."""
+        with self._writing():
+            for key in leftovers:
+                _delete(self.root / key)
 
     @contextlib.contextmanager
     def _aside(self) -> Iterator[Path]:
@@ -109,13 +126,6 @@ class LocalFolder:
             path.mkdir(exist_ok=True)
             _sync_folder(path.parent)
 
-    def _collect_leftovers(self) -> None:
-        incoming = self.root / INCOMING
-        for path in incoming.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > LEFTOVER_AGE_S:
-                    _delete(path)
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
@@ -125,7 +135,7 @@ class LocalFolder:
 
     def _unavailable(self, error: OSError) -> UnavailableError:
         return UnavailableError(
-            f"registry {self.root}: {error.strerror or error}",
+            f"{self._what} {self.root}: {error.strerror or error}",
             mend="see that the folder's disk has room and hard links and that this user may write there",
         )
 

@@ -1,4 +1,4 @@
-"""What was noted beside a version, which itself never changes: gate rejections, scorers' refusals, further signatures.
+"""What was noted beside a version, which itself never changes: its gate, rejections, refusals, signatures, its end.
 
 Each note is one exclusive creation under a name made of what it is about, so noting it again changes nothing.
 """
@@ -11,13 +11,24 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from longshore.errors import ConflictError
-from longshore.registry.formats import DetachedSignature, RefusalRecord, Rejection, check_name, decode, encode
+from longshore.registry.formats import (
+    Approval,
+    Collected,
+    DetachedSignature,
+    Judgement,
+    RefusalRecord,
+    Rejection,
+    check_name,
+    decode,
+    encode,
+)
 from longshore.registry.store import Store
 from longshore.signing import Signer
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-REJECTIONS, REFUSALS, SIGNATURES = "rejections", "refusals", "signatures"
+REJECTIONS, REFUSALS, SIGNATURES, COLLECTED = "rejections", "refusals", "signatures", "collected"
+JUDGEMENTS, APPROVALS = "judgements", "approvals"
 
 
 class Notes:
@@ -28,10 +39,11 @@ class Notes:
         self._read: dict[str, msgspec.Struct] = {}
 
     def reject(self, record: Rejection) -> None:
-        """Note that a version did not pass its gate, once for each trigger."""
-        # `+` is in no trigger id: it stands for none.
+        """Note that a version did not pass its gate, once for each trigger; no version: its data were refused."""
+        # `+` is in no trigger id and in no version: it stands for none.
         name = check_name(record.trigger_id, "trigger id") if record.trigger_id else "+"
-        self._note(f"{REJECTIONS}/{check_name(record.version, 'version')}/{name}.json", record)
+        version = check_name(record.version, "version") if record.version else "+"
+        self._note(f"{REJECTIONS}/{version}/{name}.json", record)
 
     def refuse(self, record: RefusalRecord) -> None:
         """Note that a scorer refused a version, once for each generation and instance."""
@@ -43,6 +55,45 @@ class Notes:
         record = msgspec.convert({"version": version, **signer.sign(manifest)}, DetachedSignature)
         place = f"{SIGNATURES}/{check_name(record.version, 'version')}"
         return self._note(f"{place}/{check_name(record.key_id, 'key id')}.json", record)
+
+    def judge(self, record: Judgement) -> Judgement:
+        """Note what the gate decided, once for each generation of the champion; the decision that counts: the first."""
+        folder = f"{JUDGEMENTS}/{check_name(record.version, 'version')}"
+        key = f"{folder}/{record.generation}.json"
+        if self._note(key, record):
+            return record
+        return decode(self._store.read(key) or b"", Judgement, key)
+
+    def judgements(self, version: str) -> list[Judgement]:
+        """What the gate decided of a version, by the champion's generation."""
+        folder = f"{JUDGEMENTS}/{check_name(version, 'version')}"
+        keys = [f"{folder}/{name}" for name in self._store.names(folder)]
+        found = [decode(self._store.read(key) or b"", Judgement, key) for key in keys]
+        return sorted(found, key=lambda judged: judged.generation)
+
+    def answer(self, record: Approval) -> Approval:
+        """Note a person's answer; the one that counts: the first."""
+        self._note(_approval(record.version), record)
+        return self.approval(record.version) or record
+
+    def approval(self, version: str) -> Approval | None:
+        """What a person answered for a version, if anybody did."""
+        data = self._store.read(_approval(version))
+        return None if data is None else decode(data, Approval, _approval(version))
+
+    def collect(self, record: Collected) -> None:
+        """Note that a version's files go, once."""
+        self._note(f"{COLLECTED}/{check_name(record.version, 'version')}/note.json", record)
+
+    def spare(self, version: str) -> None:
+        """Take back that a version's files go: somebody pointed an alias at it meanwhile."""
+        key = f"{COLLECTED}/{check_name(version, 'version')}/note.json"
+        self._store.remove(key)
+        self._read.pop(key, None)
+
+    def collected(self) -> dict[str, Collected]:
+        """The versions whose files are gone or going."""
+        return {record.version: record for record in self._all(COLLECTED, Collected)}
 
     def rejections(self) -> list[Rejection]:
         """Every rejection."""
@@ -75,3 +126,7 @@ class Notes:
                     self._read[key] = decode(self._store.read(key) or b"", form, key)
                 found.append(cast("T", self._read[key]))
         return found
+
+
+def _approval(version: str) -> str:
+    return f"{APPROVALS}/{check_name(version, 'version')}/answer.json"

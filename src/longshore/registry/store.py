@@ -1,4 +1,4 @@
-"""The seam between the registry and where its files lie: five operations, two of them exclusive.
+"""The seam between the registry and where its files lie: a handful of operations, two of them exclusive.
 
 A back end may write only if its exclusive creation holds under concurrent creators
 (`tests/conformance/test_registry_stores.py` decides). A new one is a class of this protocol and one line in `_STORES`.
@@ -6,13 +6,14 @@ A back end may write only if its exclusive creation holds under concurrent creat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from longshore.errors import ConfigurationError
 from longshore.registry.local_folder import LocalFolder
+from longshore.registry.remote_folder import RemoteFolder
 
 
 class Store(Protocol):
@@ -43,8 +44,14 @@ class Store(Protocol):
     def remove(self, key: str) -> None:
         """Delete a file that may be gone already."""
 
-    def path(self, key: str) -> Path:
-        """Where a key lies for programs that read files."""
+    def address(self, key: str) -> str:
+        """Where a key lies for other programs: an absolute path, or a URL."""
+
+    def leftovers(self) -> dict[str, int]:
+        """What writers left that died more than an hour ago, which nobody reads: keys and bytes."""
+
+    def clear(self, leftovers: Iterable[str]) -> None:
+        """Delete left-overs."""
 
 
 def _local(address: str) -> Store:
@@ -61,21 +68,18 @@ def _file_url(address: str) -> Store:
 
 
 _STORES: dict[str, Callable[[str], Store]] = {"": _local, "file": _file_url}
+"""Any other scheme is fsspec's."""
 
 
 def open_store(url: str) -> Store:
-    """The store at a path or `file://` URL; nothing is created by opening.
+    """The store at a path or URL; nothing is created by opening.
 
     Raises:
         ConfigurationError: an unknown scheme, no folder, or a file where the folder should be.
+        UnavailableError: the back end does not answer.
 
     """
-    scheme, separator, _ = url.partition("://")
-    opener = _STORES.get(scheme.lower() if separator else "")
-    if opener is None:
-        raise ConfigurationError(
-            f"registry_url has the scheme {scheme!r}", mend="name a local folder: only those can be written so far"
-        )
     if not url.strip():
         raise ConfigurationError("registry_url is empty", mend="name a folder with LONGSHORE_REGISTRY_URL")
-    return opener(url)
+    scheme, separator, _ = url.partition("://")
+    return _STORES.get(scheme.lower() if separator else "", RemoteFolder)(url)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from longshore.records import ModelEvent, ModelEventKind
 from longshore.registry.formats import AliasRecord, RefusalRecord, Rejection, version_number
 
@@ -40,8 +42,13 @@ def events(
     rejections: Iterable[Rejection],
     history: Iterable[AliasRecord],
     refusals: Iterable[RefusalRecord] = (),
+    *,
+    asked: Iterable[AliasRecord] = (),
 ) -> list[ModelEvent]:
-    """Every event once, in order of time; causes come before effects even where clocks disagree."""
+    """Every event once, in order of time; causes come before effects even where clocks disagree.
+
+    `asked` are the moves by which versions asked for approval.
+    """
     ordered: list[tuple[tuple[int, int, int], ModelEvent]] = []
     registered: dict[str, int] = {}
     at = 0
@@ -53,6 +60,10 @@ def events(
         event = _rejected(model, rejection)
         after = max(event.time, registered.get(rejection.version, 0))
         ordered.append(((after, 1, version_number(rejection.version) or 0), event))
+    for record in asked:
+        after = max(record.time, registered.get(record.version, 0))
+        event = replace(_moved(model, record), generation=0)
+        ordered.append(((after, 1, version_number(record.version) or 0), event))
     at = 0
     moved: dict[int, int] = {}
     for record in history:

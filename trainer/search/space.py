@@ -1,0 +1,104 @@
+"""What is searched: the shortlist of families, the choices of preparation, and settings drawn at random by a seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from longshore.trainer.designs import Design, Value
+from longshore.trainer.recipe import Preparation
+
+TREES = Preparation()
+LINES = Preparation(curves=True, clusters=20, scale="standard")
+"""For models that measure distances or add up columns: tails drawn in, everything on one scale."""
+
+START: dict[str, dict[str, Value]] = {
+    "linear": {"alpha": 1.0},
+    "tree": {"min_samples_leaf": 10},
+    "forest": {"n_estimators": 40, "min_samples_leaf": 3, "max_features": 0.33, "max_leaf_nodes": 1_000},
+    "extra trees": {"n_estimators": 40, "min_samples_leaf": 2, "max_features": 0.5, "max_leaf_nodes": 1_000},
+    "boosting": {
+        "learning_rate": 0.1,
+        "max_iter": 200,
+        "max_leaf_nodes": 31,
+        "min_samples_leaf": 20,
+        "l2_regularization": 1.0,
+        "max_features": 0.3,
+    },
+    "k-neighbours": {"n_neighbors": 10, "weights": "distance"},
+}
+"""Each family as it enters the shortlist. Forests are few trees with bounded leaves: they are sent and served whole."""
+
+RANGES: dict[str, dict[str, tuple[Value, ...]]] = {
+    "boosting": {
+        "learning_rate": (0.06, 0.08, 0.1, 0.14),
+        "max_iter": (150, 200, 250),
+        "max_leaf_nodes": (23, 31, 47, 63),
+        "min_samples_leaf": (10, 20, 40),
+        "l2_regularization": (0.0, 1.0, 5.0, 20.0),
+        "max_features": (0.1, 0.15, 0.25, 0.4),
+    },
+    "forest": {
+        "n_estimators": (40,),
+        "min_samples_leaf": (2, 3, 5),
+        "max_features": (0.2, 0.33, 0.5),
+        "max_leaf_nodes": (1_000,),
+    },
+    "extra trees": {
+        "n_estimators": (40,),
+        "min_samples_leaf": (2, 3, 5),
+        "max_features": (0.33, 0.5, 0.8),
+        "max_leaf_nodes": (1_000,),
+    },
+    "linear": {"alpha": (0.01, 0.1, 1.0, 10.0, 100.0)},
+    "tree": {"min_samples_leaf": (5, 10, 20, 40)},
+}
+"""Values that settings are drawn from, each as likely as the others."""
+
+
+def shortlist(seed: int) -> list[Design]:
+    """One design of each family."""
+    lines = ("linear", "k-neighbours")
+    return [
+        Design(family, family, LINES if family in lines else TREES, tuple(settings.items()), seed=seed)
+        for family, settings in START.items()
+    ]
+
+
+def preparations(design: Design, *, positive: bool) -> list[Design]:
+    """The design with one choice of its preparation changed; `positive`: the target has a logarithm."""
+    now = design.preparation
+    changes: dict[str, dict[str, Any]] = {
+        "hood": {"hood": not now.hood},
+        "derived": {"derived": not now.derived},
+        "clusters": {"clusters": 0 if now.clusters else 20},
+        "curves": {"curves": not now.curves},
+        "select": {"select": not now.select},
+    }
+    if positive:
+        changes |= {name: {"target": "plain" if now.target == name else name} for name in ("log", "root")}
+    made = []
+    for name, change in changes.items():
+        changed = replace(now, **change)
+        made.append(replace(design, name=f"{design.name} {_sign(now, changed)}{name}", preparation=changed))
+    return made
+
+
+def drawn(design: Design, count: int) -> list[Design]:
+    """`count` different designs of the same family and preparation, their settings drawn at random."""
+    chance, ranges = np.random.default_rng([design.seed, *design.family.encode()]), RANGES[design.family]
+    most = int(np.prod([len(values) for values in ranges.values()]))
+    found: dict[tuple[tuple[str, Value], ...], Design] = {}
+    while len(found) < min(count, most):
+        settings = tuple((name, values[chance.integers(len(values))]) for name, values in ranges.items())
+        found.setdefault(settings, replace(design, name=f"{design.family} {len(found) + 1}", settings=settings))
+    return list(found.values())
+
+
+def _sign(before: Preparation, after: Preparation) -> str:
+    """+ where something was added, − where it was taken away."""
+    added = sum(bool(getattr(after, name)) for name in ("hood", "derived", "clusters", "curves", "select"))
+    had = sum(bool(getattr(before, name)) for name in ("hood", "derived", "clusters", "curves", "select"))
+    return "+" if added > had or after.target != "plain" else "-"
