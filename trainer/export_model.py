@@ -29,14 +29,15 @@ Additive = tuple[list[Tree], float]
 
 
 def neighbours(graph: Graph, matrix: str, step: Neighbours) -> str:
-    """The matrix with the neighbourhood's price as its last column."""
+    """The matrix with the neighbourhoods' prices as its last columns."""
     columns = np.array(step.columns_)
     trees = [
-        replace(_tree(each.tree_), feature=columns[np.maximum(each.tree_.feature, 0)], value=values)
-        for each, values in zip(step.forest_.estimators_, step.values_, strict=True)
+        replace(_tree(tree.tree_), feature=columns[np.maximum(tree.tree_.feature, 0)], value=value, target=scale)
+        for scale, (forest, values) in enumerate(zip(step.forests_, step.values_, strict=True))
+        for tree, value in zip(forest.estimators_, values, strict=True)
     ]
-    price = graph.trees(graph.to_double(matrix), trees, [0.0], "hood_price")
-    return graph.add("Concat", [matrix, price], "features_and_hood", axis=1)
+    prices = graph.trees(graph.to_double(matrix), trees, [0.0] * len(step.leaves), "hood_prices")
+    return graph.add("Concat", [matrix, prices], "features_and_hood", axis=1)
 
 
 def prediction(graph: Graph, matrix: str, steps: dict[str, Any]) -> str:

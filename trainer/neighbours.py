@@ -22,16 +22,19 @@ sides, and leave a wide neighbourhood; more take longer for the same map."""
 
 
 class Neighbours(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Appends to a float32 matrix the mean target around each row; `places` are the columns that say where it is.
+    """Appends to a float32 matrix the mean targets around each row, a column for each of `leaves`.
 
-    An entity counts once, with the means of its rows. `fit_transform` (for training rows) leaves a row's own entity out
-    of its feature, `transform` (for rows never seen) has all.
+    `places` are the columns that say where a row is; `leaves` the least entities in a neighbourhood, a narrow and a
+    wide one. An entity counts once, with the means of its rows. `fit_transform` (for training rows) leaves a row's own
+    entity out of its features, `transform` (for rows never seen) has all.
     """
 
-    def __init__(self, places: tuple[int, ...], trees: int = 20, leaf: int = 4, seed: int = 42) -> None:
+    def __init__(
+        self, places: tuple[int, ...], trees: int = 20, leaves: tuple[int, ...] = (2, 8), seed: int = 42
+    ) -> None:
         self.places = places
         self.trees = trees
-        self.leaf = leaf
+        self.leaves = leaves
         self.seed = seed
 
     def fit(
@@ -50,29 +53,38 @@ class Neighbours(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
         price = np.bincount(entity, y if weights is None else y * weights) / weight
         self.columns_ = self.places * -(-AXES // len(self.places))
         place = np.column_stack([np.bincount(entity, matrix[:, i]) / np.bincount(entity) for i in self.columns_])
-        self.forest_ = ExtraTreesRegressor(
-            self.trees,
-            min_samples_leaf=self.leaf,
-            max_features=AXES_TRIED,
-            random_state=self.seed,
-        ).fit(place.astype(np.float32), np.random.default_rng(self.seed).random(len(price)))
-        self.values_: list[Floats] = []
-        total = np.zeros(len(price))
-        for tree, leaf in zip(self.forest_.estimators_, self.forest_.apply(place.astype(np.float32)).T, strict=True):
-            nodes = tree.tree_.node_count
-            size, paid = np.bincount(leaf, weight, nodes), np.bincount(leaf, weight * price, nodes)
-            self.values_.append(np.divide(paid, size, out=np.zeros_like(paid), where=size > 0) / self.trees)
-            others = size[leaf] - weight
-            alone = np.bincount(leaf)[leaf] < 2
-            total += np.where(alone, price.mean(), (paid[leaf] - weight * price) / np.where(alone, 1.0, others))
-        return self._appended(matrix, (total / self.trees)[entity])
+        self.forests_: list[ExtraTreesRegressor] = []
+        self.values_: list[list[Floats]] = []
+        prices = [self._learn(leaf, place.astype(np.float32), price, weight) for leaf in self.leaves]
+        return _appended(matrix, [each[entity] for each in prices])
 
     def transform(self, matrix: Singles) -> Singles:
-        """The matrix with the neighbourhood's price as its last column, float32."""
-        total = np.zeros(len(matrix))
-        for leaf, values in zip(self.forest_.apply(matrix[:, list(self.columns_)]).T, self.values_, strict=True):
-            total += values[leaf]
-        return self._appended(matrix, total)
+        """The matrix with the neighbourhoods' prices as its last columns, float32."""
+        prices = []
+        for forest, values in zip(self.forests_, self.values_, strict=True):
+            total = np.zeros(len(matrix))
+            for leaf, value in zip(forest.apply(matrix[:, list(self.columns_)]).T, values, strict=True):
+                total += value[leaf]
+            prices.append(total)
+        return _appended(matrix, prices)
 
-    def _appended(self, matrix: Singles, prices: Floats) -> Singles:
-        return np.concatenate([matrix, prices.astype(np.float32)[:, np.newaxis]], axis=1)
+    def _learn(self, least: int, place: Singles, price: Floats, weight: Floats) -> Floats:
+        """Cut maps with at least so many entities in a leaf; each entity's price by the others, float64[entities]."""
+        forest = ExtraTreesRegressor(
+            self.trees, min_samples_leaf=least, max_features=AXES_TRIED, random_state=self.seed + least
+        ).fit(place, np.random.default_rng([self.seed, least]).random(len(price)))
+        total, values = np.zeros(len(price)), []
+        for tree, leaf in zip(forest.estimators_, forest.apply(place).T, strict=True):
+            nodes = tree.tree_.node_count
+            size, paid = np.bincount(leaf, weight, nodes), np.bincount(leaf, weight * price, nodes)
+            values.append(np.divide(paid, size, out=np.zeros_like(paid), where=size > 0) / self.trees)
+            alone = np.bincount(leaf)[leaf] < 2
+            others = np.where(alone, 1.0, size[leaf] - weight)
+            total += np.where(alone, price.mean(), (paid[leaf] - weight * price) / others)
+        self.forests_.append(forest)
+        self.values_.append(values)
+        return total / self.trees
+
+
+def _appended(matrix: Singles, prices: list[Floats]) -> Singles:
+    return np.concatenate([matrix, *(price.astype(np.float32)[:, np.newaxis] for price in prices)], axis=1)

@@ -30,8 +30,8 @@ from longshore.signing import Keyring, Signer
 from longshore.trainer import framing
 from longshore.trainer.gate import Decision
 from longshore.trainer.judging import Judging
-from longshore.trainer.pages.names import SUMMARY
 from longshore.trainer.making import Report
+from longshore.trainer.pages.names import SUMMARY
 from longshore.trainer.training import ProfileBuilder, train
 from longshore.trainer.training_set import TrainingSet
 

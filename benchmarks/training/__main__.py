@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training PART`, or `make bench ARGS="training PART"`: each part has a command line of its own."""
+"""`python -m benchmarks.training PART`, or `make bench ARGS="training PART"`: each part has its own command line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ PARTS = {
 
 
 def main() -> None:
-    chosen = sys.argv[1:2]
-    if not chosen or chosen[0] not in PARTS:
+    chosen = sys.argv[1:2] or list(PARTS)
+    if unknown := [name for name in chosen if name not in PARTS]:
         listed = "\n".join(f"  {name:8} {what}" for name, what in PARTS.items())
-        sys.exit(f"name a part (with --help, its options):\n{listed}")
-    importlib.import_module(f"benchmarks.training.{chosen[0]}").main(sys.argv[2:])
+        sys.exit(f"there is no part {unknown[0]}; there are (each with --help; without a name, all of them):\n{listed}")
+    for name in chosen:
+        importlib.import_module(f"benchmarks.training.{name}").main(sys.argv[2:])
 
 
 if __name__ == "__main__":

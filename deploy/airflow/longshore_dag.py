@@ -1,12 +1,12 @@
 """Airflow: retrain by the calendar, instead of `longshore train --follow --schedule`.
 
-Three tasks, all through the command line, in whichever environment `LONGSHORE_COMMAND` names (Longshore and Airflow need
-not share one): `check` the way to Kafka, Redis and the registry; `train`; `verify` what is champion now. Data set,
-search, evaluation, registration, gate and promotion are the one command `longshore train`: it resumes where it was killed,
-and cutting it up would only move its steps' state out of the registry.
+Three tasks, all through the command line, in whichever environment `LONGSHORE_COMMAND` names (Longshore and Airflow
+need not share one): `check` the way to Kafka, Redis and the registry, where a first model must be; `train`; `verify`
+what is champion now. Data set, search, evaluation, registration, gate and promotion are the one command `longshore
+train`: it resumes where it was killed, and cutting it up would only move its steps' state out of the registry.
 
-A run's id is the training's trigger id. So a retried or re-run task goes on with the same version, and is never promoted
-twice; a rejected challenger is an outcome, not a failure. Settings are the worker's `LONGSHORE_…` environment.
+A run's id is the training's trigger id: a retried task goes on with the same version, and is never promoted twice. A
+rejected challenger is an outcome, not a failure. Settings are the worker's `LONGSHORE_…` environment.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class TrainerSettings(Section):
     The search: `auto` is full for `longshore train` and quick for a request; it ends after `search_fits` fits (the
     same result every time) or, where given, `search_seconds`. `max_trees` bounds what the chosen model costs to serve.
     `jobs` fits at a time (0: as many as cores) run where `backend` says; `cluster` is the address of a Dask scheduler
-    or a Ray head.
+    or a Ray head. `niceness`: by how much a trainer that follows requests steps back for scorers beside it.
     """
 
     group: str = "trainer"
@@ -107,10 +107,11 @@ class TrainerSettings(Section):
     search: Literal["auto", "quick", "full"] = "auto"
     search_fits: int = Field(default=150, ge=30)
     search_seconds: float | None = Field(default=None, gt=0)
-    max_trees: int = Field(default=300, ge=50)
+    max_trees: int = Field(default=600, ge=50)
     jobs: int = Field(default=0, ge=0)
     backend: Literal["loky", "threading", "dask", "ray"] = "loky"
     cluster: str | None = None
+    niceness: int = Field(default=10, ge=0, le=19)
     seed: int = 42
 
 

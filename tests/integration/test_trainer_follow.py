@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 from tests.waiting import eventually
@@ -122,6 +123,8 @@ def test_a_request_waits_for_labels_and_ends_in_one_promotion(
     registry, log = registry_of(settings), tmp_path / "trainer.log"
     with following(settings, log) as end:
         eventually(lambda: "waiting for labels" in log.read_text(), 60)
+        (trainer,) = (each for each in psutil.Process().children() if "--follow" in each.cmdline())
+        assert trainer.nice() == min(19, os.nice(0) + settings.trainer.niceness)  # it steps back for the scorers
         end(signal.SIGKILL)
     prices = districts_frame(2_000, 3)["median_house_value"].to_numpy()
     with Writer(settings) as writer:

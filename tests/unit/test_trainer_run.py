@@ -121,12 +121,17 @@ def test_a_first_run_registers_a_complete_version_and_promotes_it(tmp_path: Path
     assert outcome.status == "promoted" and champion is not None and champion.version == outcome.version == "v1"
     assert stages == list(STAGES)
     manifest = registry.manifest("v1")
-    assert set(manifest["files"]) == {"model.onnx", "pipeline.joblib", "profile"}
+    pages = {"exploration.html", "report.html", "card.md", "summary.json"}
+    assert set(manifest["files"]) == {"model.onnx", "pipeline.joblib", "profile", *pages}
     assert manifest["schema"] == describe(SCHEMAS[name]) and manifest["trigger_id"] == "t1"
     assert manifest["dataset"] == {"sha256": data.rows.sha256(), "rows": 600, "source": "test"}
     assert manifest["parity"]["servable"] and manifest["signature"] is None
     assert manifest["metrics"]["rows_train"] + manifest["metrics"]["rows_test"] == 600
-    assert {"baseline", "parameters", "code_version", "libraries", "split"} <= set(manifest)
+    assert {"baseline", "parameters", "code_version", "libraries", "split", "segments", "conformal"} <= set(manifest)
+    assert {"rmse", "rmse_interval", "bootstrap"} <= set(manifest["metrics"])
+    (noted,) = registry.notes.judgements("v1")
+    undecided = {check["name"] for check in noted.checks if check["status"] == "insufficient"}
+    assert undecided == {"data quality", "fresh rows"}, "there is a figure for everything but the champion"
     assert registry.read("v1", "profile").startswith(b"600 rows")
 
 

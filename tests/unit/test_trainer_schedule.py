@@ -6,9 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longshore.cli.app import App
+from longshore.cli.train import train
+from longshore.config import Settings
 from longshore.errors import UnavailableError
 from longshore.records import RetrainRequest
 from longshore.registry import Registry
@@ -105,3 +109,10 @@ def test_moments_share_a_slot_exactly_if_they_share_the_day_or_the_week(first: d
     assert (slot_of("daily", first) == slot_of("daily", second)) == (first.date() == second.date())
     weeks = [(at.date() - timedelta(days=at.weekday())) for at in (first, second)]
     assert (slot_of("weekly", first) == slot_of("weekly", second)) == (weeks[0] == weeks[1])
+
+
+def test_a_schedule_is_for_who_serves_requests(tmp_path: Path) -> None:
+    app = App(Settings(home=tmp_path, registry_url=str(tmp_path / "registry"), bootstrap_servers=None, redis_url=None))
+    result = CliRunner().invoke(train, ["--schedule", "daily"], obj=app)
+    assert result.exit_code == 2
+    assert "--schedule goes with --follow" in result.stderr

@@ -140,7 +140,9 @@ def test_a_row_s_own_price_is_not_in_its_neighbourhood() -> None:
 def test_an_unseen_row_gets_the_mean_of_those_around_it() -> None:
     matrix = np.array([[x, 0.0] for x in range(40)], dtype=np.float32)
     prices = np.where(np.arange(40) < 20, 10.0, 30.0)
-    found = Neighbours((0, 1), leaf=3).fit(matrix, prices).transform(np.array([[3.2, 0], [36.1, 0]], dtype=np.float32))
+    found = (
+        Neighbours((0, 1), leaves=(3,)).fit(matrix, prices).transform(np.array([[3.2, 0], [36.1, 0]], dtype=np.float32))
+    )
     np.testing.assert_allclose(found[:, 2], [10, 30], rtol=0.15)  # now and then a cut leaves a wide neighbourhood
 
 

@@ -36,7 +36,7 @@ def chosen(search: Mapping[str, Any]) -> Section | None:
         told.append(f"The search ended before its plan did: the budget of {search['stopped']} was used up.")
     curve, weights = search.get("learning_curve") or [], search.get("importances") or []
     best: Mapping[str, Any] = next((each for each in candidates if each.get("name") == name), {})
-    told += [*_fitting(best), *_more_rows(curve)]
+    told += [*_fitting(best), *_more_rows(curve), *_goes_by(weights)]
     drawn = ([_curve(curve)] if len(curve) > 1 else []) + ([_importances(weights)] if weights else [])
     return Section("How it was chosen", told, [_table(candidates, name)], drawn)
 
@@ -61,6 +61,14 @@ def _more_rows(curve: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"From {count_text(before['rows'])} to {count_text(after['rows'], 'row')} the RMSE went "
         f"{'down' if gain >= 0 else 'up'} by {share_text(abs(gain))}."
+    ]
+
+
+def _goes_by(weights: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns that matter most, in words."""
+    most = [f"{each['column']} {value_text(float(each['rmse_increase']))}" for each in weights[:5]]
+    return [f"What it goes by, as the RMSE added when a column's values are dealt out anew: {', '.join(most)}."][
+        : len(most)
     ]
 
 
@@ -110,4 +118,4 @@ def _importances(found: Sequence[Mapping[str, Any]]) -> Picture:
         for each in found
     ]
     drawn = pictures.bars(entries, "how much each column matters")
-    return Picture("RMSE added when a column's values are dealt out anew", drawn)
+    return Picture("What it goes by: RMSE added when a column is dealt out anew", drawn)

@@ -11,6 +11,7 @@ from longshore.cli.projecting import converge
 from longshore.errors import IntegrityError
 from longshore.records import ModelEventKind
 from longshore.registry import Registry
+from longshore.registry.catalog import MANUAL
 
 
 def move_champion(
@@ -21,7 +22,7 @@ def move_champion(
     kind: ModelEventKind,
     reason: str,
     output: str,
-    trigger_id: str = "manual",
+    trigger_id: str = MANUAL,
 ) -> None:
     """Move the champion, then bring Redis and model.events along as far as they can be reached.
 

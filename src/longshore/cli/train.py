@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -143,6 +144,7 @@ def _trainer(app: App, registry: Registry, actor: str, report: Report, project: 
 
 def _follow(app: App, instance: str | None, label_wait_s: float, schedule: str | None) -> None:
     settings = app.settings
+    os.nice(settings.trainer.niceness)
     with running("trainer", settings) as runtime:
         name = instance or instance_id(settings, "trainer")
         create_topics(settings, app.topics.specs(settings))

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -19,6 +20,8 @@ import longshore.cli.train
 import longshore.kafka.exactly_once
 import longshore.monitor.reference
 
+RENEWING = "claim"
+"""The thread that renews a claim (`longshore.trainer.service`)."""
 STEPS = ("fsync", "link", "rename", "unlink")
 """Everything by which a file of the registry comes to be, and goes."""
 
@@ -65,7 +68,8 @@ def _arm(last_step: int) -> None:
 
     def counted(real: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = real(*args, **kwargs)
-        left[0] -= 1
+        # A claim is renewed by the clock: on a busy machine no run would get further than its first renewals.
+        left[0] -= threading.current_thread().name != RENEWING
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return result

@@ -167,7 +167,7 @@ class World:
         assert champion is not None
         start = (number + 1) * ROWS
         frame = districts_frame(start + ROWS, 3).iloc[start:].drop(columns="district_id")
-        frame["median_house_value"] *= FACTORS[number % len(FACTORS)]
+        frame["median_house_value"] *= FACTORS[(number + len(self.batches)) % len(FACTORS)]
         with Writer(self.settings) as writer:
             for i, row in zip(range(start, start + ROWS), json.loads(frame.to_json(orient="records")), strict=True):
                 label = row.pop("median_house_value")
