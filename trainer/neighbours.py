@@ -49,7 +49,7 @@ class Neighbours(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
     ) -> Singles:
         """Fit, and give the training rows their features, from other entities only."""
         entity = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
-        weight = np.bincount(entity, weights)
+        weight = np.bincount(entity, weights).astype(np.float64)
         price = np.bincount(entity, y if weights is None else y * weights) / weight
         self.columns_ = self.places * -(-AXES // len(self.places))
         place = np.column_stack([np.bincount(entity, matrix[:, i]) / np.bincount(entity) for i in self.columns_])
