@@ -18,7 +18,7 @@ STEP_MS = 8
 
 ONSET_SHARE = 0.4
 TRAINING_ROWS = 20_000
-MOST = 6
+MOST = 15
 """The stream ends at this many times `records` even if the loop has not closed by then."""
 
 MOVES_INPUTS = frozenset({"income-inflation", "migration", "missing-bedrooms", "unit-fault", "frozen-sensor"})
