@@ -137,4 +137,5 @@ def test_usage_errors_exit_two(tmp_path: Path, csv: Path) -> None:
     assert train(tmp_path, "--data", str(csv), "--from", "stream").returncode == 2
     assert train(tmp_path, "--data", str(csv), "--trigger-id", "../x").returncode == 2
     assert train(tmp_path, "--data", str(csv), "--seed", "-1").returncode == 2
+    assert train(tmp_path, "--follow", "--label-wait", "nan").returncode == 2
     assert train(tmp_path, "--data", str(tmp_path / "none.csv")).returncode == 1
