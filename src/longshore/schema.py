@@ -18,6 +18,8 @@ import msgspec
 from longshore.errors import ConfigurationError
 
 RESERVED = frozenset({"record_id", "prediction", "model_version", "route", "source", "record", "scored_at", "label"})
+NO_KEYS = RESERVED | {"event_time", "observed_at", "prediction_interval"}
+"""Names that stand beside the key in a prediction or a label."""
 
 TAKEN_TOPICS = frozenset(
     {"predictions", "labels", "drift.panes", "drift.events", "drift.state", "retrain.requests", "model.events"}
@@ -184,6 +186,8 @@ def _checked(parsed: _SchemaToml, path: Path) -> Schema:
     names = [field.name for field in parsed.fields]
     problems = [f"field {name!r} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
     structural = {parsed.key, parsed.event_time, *RESERVED}
+    if parsed.key in NO_KEYS:
+        problems.append(f"key {parsed.key!r} is a name Longshore uses itself")
     problems += [f"field {name!r} has a name Longshore uses itself" for name in names if name in structural]
     if parsed.target in {*names, parsed.key, parsed.event_time, "record_id"}:
         problems.append(f"target {parsed.target!r} is also a field of the record")
