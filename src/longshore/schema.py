@@ -33,6 +33,13 @@ class Kind(StrEnum):
     NOMINAL = "nominal"
 
 
+class TargetKind(StrEnum):
+    """What labels are: any number, or one of two classes, 0 and 1, of which a model estimates the probability of 1."""
+
+    NUMBER = "number"
+    BINARY = "binary"
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One feature. `minimum` and `maximum` are inclusive: a value outside them is a dead letter.
@@ -78,6 +85,7 @@ class Schema:
     event_time: str = "event_time"
     derived: tuple[Derived, ...] = ()
     place: tuple[str, str] | None = None
+    target_kind: TargetKind = TargetKind.NUMBER
 
     @property
     def numeric(self) -> tuple[Field, ...]:
@@ -96,7 +104,9 @@ class Schema:
 
     def fingerprint(self) -> str:
         """Twelve hex digits that change when a name, a kind or the target does (a manifest's `schema`)."""
-        shape = [self.name, self.key, self.target, [(f.name, f.kind.value) for f in self.fields]]
+        shape: list[Any] = [self.name, self.key, self.target, [(f.name, f.kind.value) for f in self.fields]]
+        if self.target_kind is not TargetKind.NUMBER:  # which was the only one at first
+            shape.append(self.target_kind.value)
         return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:12]
 
 
@@ -158,6 +168,7 @@ class _SchemaToml(msgspec.Struct, forbid_unknown_fields=True):
     event_time: Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "event_time"
     derived: list[_DerivedToml] = []
     place: tuple[str, str] | None = None
+    target_kind: TargetKind = TargetKind.NUMBER
 
 
 def load_schema(path: Path | None) -> Schema:
@@ -217,6 +228,7 @@ def _checked(parsed: _SchemaToml, path: Path) -> Schema:
         event_time=parsed.event_time,
         derived=tuple(Derived(d.name, d.numerator, d.denominator) for d in parsed.derived),
         place=parsed.place,
+        target_kind=parsed.target_kind,
     )
 
 
@@ -257,6 +269,7 @@ def describe(schema: Schema) -> dict[str, Any]:
         "name": schema.name,
         "key": schema.key,
         "target": schema.target,
+        "target_kind": schema.target_kind.value,
         "fields": fields,
         "derived": derived,
         "fingerprint": schema.fingerprint(),
