@@ -128,8 +128,8 @@ def check_usable(rows: LabelledRows, *, min_rows: int, left_out: Mapping[str, in
         raise DataError(f"target {schema.target} is not a finite number in {bad:,} rows", mend="remove those rows")
     if schema.target_kind is TargetKind.BINARY and len(other := rows.target[~np.isin(rows.target, (0, 1))]):
         raise DataError(
-            f"target {schema.target} is of two classes, 0 and 1, and something else in {len(other):,} of {len(rows):,} rows "
-            f"(for example {other[0]:g})",
+            f"target {schema.target} is of two classes, 0 and 1, and something else in {len(other):,} of "
+            f"{len(rows):,} rows (for example {other[0]:g})",
             mend='label with 0 and 1, or leave target_kind = "binary" out of the schema',
         )
     if np.ptp(rows.target) == 0:

@@ -105,7 +105,7 @@ def test_a_schema_of_two_classes_is_trained_judged_and_told(app: App, tmp_path: 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda fails: np.where(np.arange(len(fails)) == 7, 2.0, fails), "something else in 1 of 900 rows (for example 2)"),
+        (lambda fails: np.where(np.arange(len(fails)) == 7, 2.0, fails), "else in 1 of 900 rows (for example 2)"),
         (np.zeros_like, "is 0 in every row"),
     ],
 )
