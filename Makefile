@@ -12,7 +12,7 @@ ARGS ?=
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-system airflow-check chaos check format bench lock clean
+.PHONY: help setup demo test test-system airflow-check repeat-check extras-check chaos check format bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ test-system: $(STAMP)  ## a browser, Prometheus, kcat and a balancer against rea
 airflow-check: $(STAMP)  ## load deploy/airflow with a real Airflow in an environment of its own, and run it once
 	@exec bash .ci/airflow_check.sh
 
+repeat-check: $(STAMP)  ## train the same rows in two new environments from the lock file: equal to the byte
+	@exec bash .ci/repeat_check.sh
+
+extras-check: $(STAMP)  ## try every optional extra for real: S3 (a local moto server), MLflow, W&B offline, Dask
+	@exec bash .ci/extras_check.sh $(ARGS)
+
 chaos: $(STAMP)  ## kill, stop, cut off and swap everything under load, then count every record (ARGS="--seed 7", "--long")
 	@exec $(BIN)/python -m tests.faults.chaos $(ARGS)
 
@@ -68,6 +74,6 @@ lock:  ## renew requirements.lock after a change in pyproject.toml (ARGS="--upgr
 clean:  ## remove what the targets made, .venv and .longshore too (refuses while the local stack is up)
 	@if [ -x $(BIN)/longshore ] && env -u LONGSHORE_BOOTSTRAP_SERVERS -u LONGSHORE_REDIS_URL -u LONGSHORE_HOME $(BIN)/longshore local status --output json >/dev/null 2>&1; then \
 	  echo "the local stack is up; stop it first: $(BIN)/longshore local down" >&2; exit 1; fi
-	rm -rf $(VENV) .airflow .longshore .bench .tree .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .airflow .extras .repeat .longshore .bench .tree .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf src/*.egg-info

@@ -99,15 +99,20 @@ class Admitted:
     needs: Needs | None = None
     golden: Golden | None = None
     signed_by: str = ""
+    half_width: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is asked of every version: the schema's columns, the model's name (empty: any) and the served format."""
+    """What is asked of every version: the schema's columns, the model's name (empty: any) and the served format.
+
+    `interval`: the level of the intervals to be published with predictions (None: none are).
+    """
 
     schema: Schema
     model: str = ""
     format: str = "onnx"
+    interval: float | None = None
 
     def admit(self, candidate: Candidate, stated: Stated | None, keyring: Keyring) -> Admitted:
         """What a manifest lets through to loading; without one the pointer's sha256 must do, where that is allowed.
@@ -129,7 +134,8 @@ class Rules:
         entry = stated.manifest.files.get(FILES[self.format])
         if entry is None:
             raise RefusedError(Reason.FORMAT, f"version has no {FILES[self.format]}")
-        return Admitted(entry.sha256, entry.bytes, stated.manifest.needs, stated.manifest.golden, signer)
+        found, half_width = stated.manifest, stated.manifest.half_width(self.interval)
+        return Admitted(entry.sha256, entry.bytes, found.needs, found.golden, signer, half_width)
 
     def load(self, data: bytes, admitted: Admitted) -> Served:
         """The model of bytes that are what the manifest says, tried as it will be used.

@@ -12,7 +12,7 @@ import msgspec
 
 from longshore.codec import Decoded, Reject
 from longshore.columns import Floats
-from longshore.records import CONTEXT, SOURCE, TRUNCATED, Route, Source
+from longshore.records import CONTEXT, SOURCE, TRUNCATED, Interval, Route, Source
 from longshore.schema import Schema
 from longshore.stream import Batch, Message, Single, wire_bytes
 
@@ -27,9 +27,13 @@ MAX_TRACE_BYTES = 8_192
 
 
 class PredictionEncoder:
-    """Encodes predictions for one schema (the entity's id is under the schema's key name)."""
+    """Encodes predictions for one schema (the entity's id is under the schema's key name).
 
-    def __init__(self, schema: Schema) -> None:
+    `interval`: the level of the intervals that go with them (None: they have no such field).
+    """
+
+    def __init__(self, schema: Schema, interval: float | None = None) -> None:
+        self._level = interval
         self._struct = msgspec.defstruct(
             "Prediction",
             [
@@ -42,15 +46,23 @@ class PredictionEncoder:
                 ("route", str),
                 ("source", Source),
                 ("record", msgspec.Raw),
+                ("prediction_interval", Interval | None | msgspec.UnsetType, msgspec.UNSET),
             ],
             gc=False,
         )
         self._encode = msgspec.json.Encoder().encode
 
     def encode(
-        self, messages: Sequence[Message], decoded: Decoded, predictions: Floats, *, version: str, scored_at: int
+        self,
+        messages: Sequence[Message],
+        decoded: Decoded,
+        predictions: Floats,
+        *,
+        version: str,
+        scored_at: int,
+        half_width: float | None = None,
     ) -> list[dict[str, Any]]:
-        """One message per good record, in order and with its record's key."""
+        """One message per good record, in order and with its record's key; `half_width` of its interval."""
         good = messages
         if decoded.rejects:
             good = [messages[position] for position in decoded.positions]
@@ -61,16 +73,24 @@ class PredictionEncoder:
             columns.keys,
             columns.event_times.tolist(),
             predictions.tolist(),
+            self._intervals(predictions, half_width),
             strict=True,
         )
         make, encode, raw, route = self._struct, self._encode, msgspec.Raw, Route.CHAMPION.value
         out = []
-        for message, record_id, key, event_time, prediction in rows:
+        for message, record_id, key, event_time, prediction, interval in rows:
             source = Source(message.topic(), message.partition(), message.offset())
             record = raw(message.value() or b"")
-            value = encode(make(record_id, key, event_time, scored_at, prediction, version, route, source, record))
-            out.append({"key": message.key(), "value": value})
+            made = make(record_id, key, event_time, scored_at, prediction, version, route, source, record, interval)
+            out.append({"key": message.key(), "value": encode(made)})
         return out
+
+    def _intervals(self, predictions: Floats, half_width: float | None) -> Sequence[Interval | Any | None]:
+        """One for each prediction: none asked for, none known, or the prediction plus and minus the half-width."""
+        if self._level is None or half_width is None:
+            return [msgspec.UNSET if self._level is None else None] * len(predictions)
+        low, high = (predictions - half_width).tolist(), (predictions + half_width).tolist()
+        return [Interval(self._level, *ends) for ends in zip(low, high, strict=True)]
 
 
 def _headers_of(messages: Sequence[Message]) -> list[list[tuple[str, bytes]] | None]:

@@ -37,11 +37,15 @@ SPREAD_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The model in use and where it came from."""
+    """The model in use and where it came from.
+
+    `half_width` of the interval around its predictions; None where none is published, or the version has none.
+    """
 
     version: str
     generation: int
     model: Served
+    half_width: float | None = None
 
 
 class ModelPlace(Protocol):
@@ -85,11 +89,12 @@ class Models:
         *,
         model: str = "",
         format: str = "onnx",
+        interval: float | None = None,
         trusted: Callable[[], Keyring] = _no_keys,
         objection: Callable[[Candidate], str | None] = _no_objection,
         on_refusal: Callable[[Refusal], None] = lambda _: None,
     ) -> None:
-        self._rules = Rules(schema, model, format)
+        self._rules = Rules(schema, model, format, interval)
         self._places = places
         self._trusted = trusted
         self._moves = Moves(objection)
@@ -236,7 +241,7 @@ class Models:
     def _use(self, candidate: Candidate, model: Served, admitted: Admitted) -> None:
         if self._active is not None:
             telemetry.MODEL_GENERATION.remove(self._active.version)
-        self._active = Active(candidate.version, candidate.generation, model)
+        self._active = Active(candidate.version, candidate.generation, model, admitted.half_width)
         telemetry.MODEL_GENERATION.labels(candidate.version).set(candidate.generation)
         telemetry.MODEL_SWAPS.labels("used", "").inc()
         log.info(

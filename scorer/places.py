@@ -51,6 +51,7 @@ def open_models(
         places,
         model=settings.model,
         format=settings.scorer.format,
+        interval=settings.scorer.interval,
         trusted=Trust(settings).keyring,
         objection=source.objection,
         on_refusal=RefusalNotes(registry, instance, projector).note,

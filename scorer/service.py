@@ -83,7 +83,7 @@ class Scorer:
         self._settings = settings.scorer
         self._topics = Topics.of(settings.topic_prefix, schema)
         self._codec = Codec(schema)
-        self._encoder = PredictionEncoder(schema)
+        self._encoder = PredictionEncoder(schema, self._settings.interval)
         self._models = models
         self._task = task
         self._rest_s = REST_S[self._settings.delivery]
@@ -172,9 +172,14 @@ class Scorer:
         pending = self._pending or Pending(begun.active, time.monotonic())
         scored = judged(begun.decoded, begun.coming.result())
         now_ms = time.time_ns() // 1_000_000
-        version = begun.active.version
+        active = begun.active
         values = self._encoder.encode(
-            begun.batch, scored.decoded, scored.predictions, version=version, scored_at=now_ms
+            begun.batch,
+            scored.decoded,
+            scored.predictions,
+            version=active.version,
+            scored_at=now_ms,
+            half_width=active.half_width,
         )
         rejected: list[Single] = []
         for reject in scored.rejects:

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from longshore.columns import Floats
+from longshore.config import INTERVAL_LEVELS
 from longshore.trainer.evaluate import mean_interval
 from longshore.trainer.split import Indexes
-
-LEVELS = (0.8, 0.9, 0.95)
 
 
 def half_width(residuals: Floats, groups: Indexes, level: float) -> float | None:
@@ -44,7 +43,7 @@ def conformal(
     """
     usable = np.isfinite(residuals)
     levels = {}
-    for level in LEVELS:
+    for level in INTERVAL_LEVELS:
         width = half_width(residuals[usable], groups[usable], level) if usable.any() else None
         levels[f"{level:g}"] = {"half_width": width, **_coverage(width, test_residuals, test_groups)}
     return {"method": f"split conformal, {method} residuals", "rows": int(usable.sum()), "levels": levels}

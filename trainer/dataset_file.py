@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from longshore.columns import Columns
 from longshore.errors import FormatError
-from longshore.schema import Field, Kind, Schema
+from longshore.schema import Field, Kind, Schema, TargetKind
 from longshore.trainer.rows import LabelledRows, concatenate
 
 HISTORY = "longshore.history"
@@ -90,7 +90,8 @@ def schema_of(described: Mapping[str, Any]) -> Schema:
     """A schema as far as a manifest describes it (`longshore.schema.describe`): enough to read and to hash rows."""
     fields = tuple(Field(field["name"], Kind(field["kind"]), field["nullable"]) for field in described["fields"])
     name: str = described["name"]
-    return Schema(name, fields, key=described["key"], target=described["target"], topic=name)
+    kind = TargetKind(described.get("target_kind", TargetKind.NUMBER))  # manifests from before have none
+    return Schema(name, fields, key=described["key"], target=described["target"], topic=name, target_kind=kind)
 
 
 def _floats(column: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,9 @@ from longshore.trainer.rows import LabelledRows, content_sha256
 
 DATA, MANIFEST, RUNS = "data.parquet", "manifest.json", "runs"
 ID_DIGITS = 16
+_ID = re.compile(f"[0-9a-f]{{{ID_DIGITS}}}")
+_KEYS = {"id", "sha256", "created", "parent", "origin", "rows", "schema", "quality", "files"}
+"""What every manifest has."""
 
 
 class Datasets:
@@ -79,9 +83,13 @@ class Datasets:
         return [manifest["id"] for manifest in self.manifests()]
 
     def manifests(self) -> list[dict[str, Any]]:
-        """Every version's manifest, oldest first."""
-        found = [self._manifest(name) for name in self._folders()]
+        """Every version's manifest, oldest first; damaged ones are left out (`damaged`)."""
+        found = [one for one, _ in self._looked_at().values()]
         return sorted((one for one in found if one is not None), key=lambda one: (one["created"], one["id"]))
+
+    def damaged(self) -> dict[str, str]:
+        """Versions whose manifest cannot be read, with the reason: they stop nobody else, and are never removed."""
+        return {name: reason for name, (_, reason) in sorted(self._looked_at().items()) if reason}
 
     def resolve(self, prefix: str) -> str:
         """The version whose hash begins so.
@@ -96,6 +104,9 @@ class Datasets:
             return matches[0]
         if matches:
             raise ConfigurationError(f"dataset {prefix!r} may be {', '.join(sorted(matches))}", mend="give more digits")
+        for name in self.damaged():
+            if prefix and name.startswith(prefix.lower()[:ID_DIGITS]):
+                self.manifest(name)  # which tells what is wrong with it
         there = ", ".join(list(hashes.values())[-10:])
         mend = f"there are {there}" if there else "none was made yet: run `longshore train`"
         raise ConfigurationError(f"there is no dataset {prefix!r} in {self.folder}", mend=mend)
@@ -155,8 +166,8 @@ class Datasets:
             manifest = self.manifest(dataset)
             rows, history = dataset_file.read(self.read(dataset), dataset_file.schema_of(manifest["schema"]))
             sha256 = content_sha256(rows, history)
-        except (IntegrityError, FormatError, KeyError) as error:
-            return [f"its manifest lacks {error}" if isinstance(error, KeyError) else str(error)]
+        except (IntegrityError, FormatError) as error:
+            return [str(error)]
         if sha256 != manifest["sha256"] or not sha256.startswith(dataset):
             return [f"{self.path(dataset, DATA)} holds the rows {sha256[:ID_DIGITS]}, not those it is named after"]
         return []
@@ -169,11 +180,14 @@ class Datasets:
         """Remove all but the newest `keep` and those `referenced` (ids or whole hashes); the ids of what went."""
         spared = {name[:ID_DIGITS] for name in referenced}
         gone = [name for name in self.ids()[:-keep] if name not in spared]
-        halves = [name for name in self._folders() if self._manifest(name) is None]  # left by killed removals
+        seen = self._looked_at().items()
+        halves = [
+            name for name, (manifest, reason) in seen if manifest is None and not reason
+        ]  # left by killed removals
         for name in halves + gone:
             self._remove(name)
-        if gone:
-            for name in self._store.names(RUNS):
+        for name in self._store.names(RUNS) if gone else ():
+            with contextlib.suppress(FormatError):  # damaged: it stays, to be looked at
                 if self.run(name.removesuffix(".json")) is None:
                     self._store.remove(f"{RUNS}/{name}")
         return gone
@@ -200,12 +214,26 @@ class Datasets:
                     self._store.create_folder(found, files)
 
     def _folders(self) -> list[str]:
-        return [name for name in self._store.names("") if len(name) == ID_DIGITS]
+        """Names as ours are: what else lies in the folder is somebody else's, and is never removed."""
+        return [name for name in self._store.names("") if _ID.fullmatch(name)]
 
     def _manifest(self, dataset: str) -> dict[str, Any] | None:
         key = f"{dataset}/{MANIFEST}"
         data = self._store.read(key)
-        return None if data is None else decode(data, dict[str, Any], f"{self.folder}/{key}")
+        found = None if data is None else decode(data, dict[str, Any], f"{self.folder}/{key}")
+        if found is not None and (missing := sorted(_KEYS - found.keys())):
+            raise FormatError(f"{self.folder}/{key} lacks {', '.join(missing)}", mend="restore it from a copy")
+        return found
+
+    def _looked_at(self) -> dict[str, tuple[dict[str, Any] | None, str]]:
+        """Every version's manifest, or why it cannot be read; (None, "") where a removal was killed."""
+        found: dict[str, tuple[dict[str, Any] | None, str]] = {}
+        for name in self._folders():
+            try:
+                found[name] = self._manifest(name), ""
+            except FormatError as error:
+                found[name] = None, str(error)
+        return found
 
     def _remove(self, dataset: str) -> None:
         """The manifest first: what is left of a removal that was killed is no version."""

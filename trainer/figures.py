@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from longshore.columns import Floats
+from longshore.schema import TargetKind
+from longshore.trainer.classes import classification
 from longshore.trainer.conformal import conformal
 from longshore.trainer.evaluate import bootstrap, metrics
 from longshore.trainer.rows import LabelledRows
@@ -25,10 +27,12 @@ def figures(
     `fresh` are the training rows with their `out_of_fold` predictions, `test` the test rows with the `served` model's.
     """
     groups, test_groups = group_codes(fresh.columns.keys), group_codes(test.columns.keys)
-    drawn = bootstrap(served, test.target, test_groups, seed=seed)
-    counts = {"rows_train": len(fresh), "rows_test": len(test)}
+    measured = metrics(served, test.target, test_groups) | {"rows_train": len(fresh), "rows_test": len(test)}
+    measured["bootstrap"] = bootstrap(served, test.target, test_groups, seed=seed)
+    if test.columns.schema.target_kind is TargetKind.BINARY:
+        measured["classification"] = classification(served, test.target, test_groups)
     return {
-        "metrics": {**metrics(served, test.target, test_groups), **counts, "bootstrap": drawn},
+        "metrics": measured,
         "segments": _by_segment(test, served, test_groups),
         "conformal": conformal(out_of_fold - fresh.target, groups, served - test.target, test_groups),
         "baseline": _baseline(fresh, metrics(out_of_fold, fresh.target, groups), test),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from longshore.columns import Columns, Floats
 from longshore.errors import DataError
-from longshore.schema import Schema
+from longshore.schema import Schema, TargetKind
 from longshore.trainer.split import Indexes, Mask
 
 
@@ -114,7 +114,7 @@ def check_usable(rows: LabelledRows, *, min_rows: int, left_out: Mapping[str, in
     """Refuse rows nothing can be learned from.
 
     Raises:
-        DataError: too few rows, a constant or a non-finite target.
+        DataError: too few rows, a constant or a non-finite target, or one that is not of the schema's classes.
 
     """
     schema = rows.columns.schema
@@ -126,6 +126,12 @@ def check_usable(rows: LabelledRows, *, min_rows: int, left_out: Mapping[str, in
     if not np.isfinite(rows.target).all():
         bad = int((~np.isfinite(rows.target)).sum())
         raise DataError(f"target {schema.target} is not a finite number in {bad:,} rows", mend="remove those rows")
+    if schema.target_kind is TargetKind.BINARY and len(other := rows.target[~np.isin(rows.target, (0, 1))]):
+        raise DataError(
+            f"target {schema.target} is of two classes, 0 and 1, and something else in {len(other):,} of "
+            f"{len(rows):,} rows (for example {other[0]:g})",
+            mend='label with 0 and 1, or leave target_kind = "binary" out of the schema',
+        )
     if np.ptp(rows.target) == 0:
         raise DataError(
             f"target {schema.target} is {rows.target[0]:g} in every row", mend="there is nothing to learn from it"

@@ -10,10 +10,13 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from longshore.errors import ConfigurationError
+
+INTERVAL_LEVELS = (0.8, 0.9, 0.95)
+"""Those at which a version's manifest says how far from a prediction the truth lies."""
 
 
 class Section(BaseModel):
@@ -45,7 +48,10 @@ class TopicsSettings(Section):
 
 
 class ScorerSettings(Section):
-    """Batch sizes and timings of the scorer; what a crash does to its outputs."""
+    """Batch sizes and timings of the scorer; what a crash does to its outputs.
+
+    `interval`: publish with each prediction where the truth lies, at this level (0.8, 0.9 or 0.95).
+    """
 
     group: str = "scorer"
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
@@ -54,6 +60,14 @@ class ScorerSettings(Section):
     commit_interval_s: float = Field(default=0.1, ge=0)
     model_poll_s: float = Field(default=1.0, gt=0)
     format: Literal["onnx", "joblib"] = "onnx"
+    interval: float | None = None
+
+    @field_validator("interval")
+    @classmethod
+    def _known_level(cls, level: float | None) -> float | None:
+        if level is not None and level not in INTERVAL_LEVELS:
+            raise ValueError(f"intervals are known at the levels {', '.join(map(str, INTERVAL_LEVELS))}")
+        return level
 
 
 class MonitorSettings(Section):

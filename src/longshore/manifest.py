@@ -52,14 +52,33 @@ class Golden(msgspec.Struct, frozen=True):
     tolerance: Annotated[float, msgspec.Meta(ge=0, le=0.01)]
 
 
+class Level(msgspec.Struct, frozen=True):
+    """How far around a prediction the truth lies at one level; None where there were too few rows to say."""
+
+    half_width: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class Conformal(msgspec.Struct, frozen=True):
+    """Split-conformal half-widths, in the target's unit, by level as text (`0.9`)."""
+
+    levels: dict[str, Level] = {}
+
+
 class Manifest(msgspec.Struct, frozen=True):
-    """The part of a manifest that serving needs. Versions of older programs have neither `needs` nor `golden`."""
+    """The part of a manifest that serving needs. Versions of older programs lack what has a default."""
 
     version: str
     files: dict[str, FileEntry]
     model: str = ""
     needs: Needs | None = None
     golden: Golden | None = None
+    conformal: Conformal | None = None
+
+    def half_width(self, level: float | None) -> float | None:
+        """At a level; None where none is asked for or the manifest has none."""
+        if level is None or self.conformal is None:
+            return None
+        return self.conformal.levels.get(f"{level:g}", Level()).half_width
 
 
 @dataclass(frozen=True, slots=True)

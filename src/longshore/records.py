@@ -40,6 +40,14 @@ class Source(msgspec.Struct, frozen=True, gc=False):
     offset: int
 
 
+class Interval(msgspec.Struct, frozen=True, gc=False):
+    """Where the truth lies with probability `level`: a prediction's `prediction_interval` (`scorer.interval`)."""
+
+    level: float
+    low: float
+    high: float
+
+
 class Label(msgspec.Struct, frozen=True):
     """The truth for a record, observed later (`observed_at`, ms). The entity's id is under the schema's key name."""
 

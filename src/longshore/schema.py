@@ -18,6 +18,8 @@ import msgspec
 from longshore.errors import ConfigurationError
 
 RESERVED = frozenset({"record_id", "prediction", "model_version", "route", "source", "record", "scored_at", "label"})
+NO_KEYS = RESERVED | {"event_time", "observed_at", "prediction_interval"}
+"""Names that stand beside the key in a prediction or a label."""
 
 TAKEN_TOPICS = frozenset(
     {"predictions", "labels", "drift.panes", "drift.events", "drift.state", "retrain.requests", "model.events"}
@@ -29,6 +31,13 @@ class Kind(StrEnum):
 
     NUMERIC = "numeric"
     NOMINAL = "nominal"
+
+
+class TargetKind(StrEnum):
+    """What labels are: any number, or one of two classes, 0 and 1, of which a model estimates the probability of 1."""
+
+    NUMBER = "number"
+    BINARY = "binary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ class Schema:
     event_time: str = "event_time"
     derived: tuple[Derived, ...] = ()
     place: tuple[str, str] | None = None
+    target_kind: TargetKind = TargetKind.NUMBER
 
     @property
     def numeric(self) -> tuple[Field, ...]:
@@ -94,7 +104,9 @@ class Schema:
 
     def fingerprint(self) -> str:
         """Twelve hex digits that change when a name, a kind or the target does (a manifest's `schema`)."""
-        shape = [self.name, self.key, self.target, [(f.name, f.kind.value) for f in self.fields]]
+        shape: list[Any] = [self.name, self.key, self.target, [(f.name, f.kind.value) for f in self.fields]]
+        if self.target_kind is not TargetKind.NUMBER:  # which was the only one at first
+            shape.append(self.target_kind.value)
         return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:12]
 
 
@@ -156,6 +168,7 @@ class _SchemaToml(msgspec.Struct, forbid_unknown_fields=True):
     event_time: Annotated[str, msgspec.Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "event_time"
     derived: list[_DerivedToml] = []
     place: tuple[str, str] | None = None
+    target_kind: TargetKind = TargetKind.NUMBER
 
 
 def load_schema(path: Path | None) -> Schema:
@@ -184,6 +197,8 @@ def _checked(parsed: _SchemaToml, path: Path) -> Schema:
     names = [field.name for field in parsed.fields]
     problems = [f"field {name!r} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
     structural = {parsed.key, parsed.event_time, *RESERVED}
+    if parsed.key in NO_KEYS:
+        problems.append(f"key {parsed.key!r} is a name Longshore uses itself")
     problems += [f"field {name!r} has a name Longshore uses itself" for name in names if name in structural]
     if parsed.target in {*names, parsed.key, parsed.event_time, "record_id"}:
         problems.append(f"target {parsed.target!r} is also a field of the record")
@@ -213,6 +228,7 @@ def _checked(parsed: _SchemaToml, path: Path) -> Schema:
         event_time=parsed.event_time,
         derived=tuple(Derived(d.name, d.numerator, d.denominator) for d in parsed.derived),
         place=parsed.place,
+        target_kind=parsed.target_kind,
     )
 
 
@@ -253,6 +269,7 @@ def describe(schema: Schema) -> dict[str, Any]:
         "name": schema.name,
         "key": schema.key,
         "target": schema.target,
+        "target_kind": schema.target_kind.value,
         "fields": fields,
         "derived": derived,
         "fingerprint": schema.fingerprint(),

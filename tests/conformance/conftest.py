@@ -1,6 +1,6 @@
 """The registry's back ends under test: a new one is a function from a fresh folder to a URL, and one line here.
 
-S3 is raced where the extra `remote` and `moto[server]` are installed (a local server; nothing leaves the machine).
+S3 is raced by `make extras-check`, on a local moto server; nothing leaves the machine.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.extras import extra
 
 RACER = Path(__file__).with_name("registry_racer.py")
 RACERS = 8
@@ -42,8 +43,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """A bucket on a server in this process; children find it by their environment."""
-    moto = pytest.importorskip("moto.server")
-    s3fs = pytest.importorskip("s3fs")
+    moto = extra("moto.server")
+    s3fs = extra("s3fs")
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.extras import extra
 
 from longshore.errors import ConfigurationError, ConflictError
 from longshore.registry import Registry, open_store
@@ -92,7 +93,7 @@ def test_files_are_cleared_one_by_one_and_the_rest_of_a_folder_stays(store_url: 
 
 
 def test_a_back_end_that_was_not_proven_is_read_and_never_written() -> None:
-    fsspec = pytest.importorskip("fsspec")
+    fsspec = extra("fsspec")
     fsspec.filesystem("memory").pipe_file("/copied/m/versions/v1/manifest.json", b"{}")
     store = open_store("memory://copied/m")
     assert store.names("versions") == ["v1"]

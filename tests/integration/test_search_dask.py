@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
+from tests.extras import extra
 from tests.trainer_rows import NUMBERS, make_rows
 
 from longshore.trainer.designs import Design
 from longshore.trainer.search.backends import Backend
 from longshore.trainer.search.running import Runner
 
-distributed = pytest.importorskip("distributed", reason="pip install distributed")
+distributed = extra("distributed")
 
 DESIGNS = [
     Design("boosting", "boosting", settings=(("max_iter", 20),)),

@@ -15,10 +15,12 @@ import pandas as pd
 import pytest
 
 from longshore.codec import Codec
+from longshore.dataset import read_csv
 from longshore.producers.generator import districts_frame
 from longshore.registry import Registry
 from longshore.schema import districts
 from longshore.served_model import ServedModel
+from longshore.trainer.rows import from_frame
 
 TOML = """
 name = "pumps"
@@ -88,6 +90,35 @@ def test_the_same_trigger_resumes_and_the_same_seed_repeats(tmp_path: Path, csv:
     assert registry(tmp_path).read("v1", "model.onnx") == registry(tmp_path).read("v2", "model.onnx")
 
 
+def test_elsewhere_and_in_another_order_the_same_rows_give_the_same_model_to_the_byte(tmp_path: Path) -> None:
+    """Another home, file, order of rows, hash seed, time zone and threads; `make repeat-check` makes two venvs."""
+    rows = districts_frame(3_200, 5)
+    found, unseen = [], districts_frame(300, 9)
+    unseen.to_csv(tmp_path / "unseen.csv", index=False)
+    for name, frame, environment in (
+        ("here", rows, {"PYTHONHASHSEED": "1", "TZ": "UTC", "LONGSHORE_TRAINER__JOBS": "1"}),
+        (
+            "there",
+            rows.sample(frac=1, random_state=3),
+            {"PYTHONHASHSEED": "2", "TZ": "Asia/Kathmandu", "OMP_NUM_THREADS": "2", "LONGSHORE_TRAINER__JOBS": "2"},
+        ),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        frame.to_csv(folder / f"{name}.csv", index=False)
+        done = train(folder, "--data", f"{name}.csv", "--quick", "--seed", "7", "--output", "json", **environment)
+        assert done.returncode == 0, done.stderr
+        model = registry(folder)
+        served = ServedModel.load(model.read("v1", "model.onnx"))
+        columns = from_frame(read_csv(tmp_path / "unseen.csv", districts(), require_target=True), districts()).columns
+        manifest = model.manifest("v1")
+        predicted = served.predict(columns).tobytes()
+        found.append(
+            (manifest["dataset"]["sha256"], served.sha256, manifest["metrics"], manifest["segments"], predicted)
+        )
+    assert found[0] == found[1]
+
+
 def test_a_rejection_exits_zero(tmp_path: Path, csv: Path) -> None:
     assert train(tmp_path, "--data", str(csv)).returncode == 0
     noise = pd.read_csv(csv).assign(median_house_value=np.random.default_rng(1).permutation(3_000) * 100.0)
@@ -137,4 +168,5 @@ def test_usage_errors_exit_two(tmp_path: Path, csv: Path) -> None:
     assert train(tmp_path, "--data", str(csv), "--from", "stream").returncode == 2
     assert train(tmp_path, "--data", str(csv), "--trigger-id", "../x").returncode == 2
     assert train(tmp_path, "--data", str(csv), "--seed", "-1").returncode == 2
+    assert train(tmp_path, "--follow", "--label-wait", "nan").returncode == 2
     assert train(tmp_path, "--data", str(tmp_path / "none.csv")).returncode == 1

@@ -1,4 +1,4 @@
-"""`model export-mlflow`, where MLflow is installed (the extra `mlflow`; not in continuous integration)."""
+"""`model export-mlflow`, as MLflow itself has it afterwards (`make extras-check` has MLflow)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.extras import extra
 from tests.model_world import proof
 from tests.unit.test_scorer import constant_model
 
@@ -17,7 +18,7 @@ from longshore.config import Settings
 from longshore.registry import Registry
 from longshore.schema import districts
 
-mlflow = pytest.importorskip("mlflow")
+mlflow = extra("mlflow")
 
 
 def test_a_version_is_one_run_and_one_registered_model_that_predicts(

@@ -15,7 +15,7 @@ from longshore.cli.app import App
 from longshore.cli.data import data
 from longshore.cli.model import model
 from longshore.config import Settings
-from longshore.errors import DataError, IntegrityError, LongshoreError
+from longshore.errors import ConfigurationError, DataError, IntegrityError, LongshoreError
 from longshore.registry import Registry
 from longshore.registry.formats import Judgement
 
@@ -106,3 +106,8 @@ def test_a_file_is_explored_and_compared_with_an_earlier_one(run: Run, tmp_path:
     with pytest.raises(DataError, match=r"absent\.csv"):
         run(data, "explore", tmp_path / "absent.csv", "--to", to)
     assert to.read_text(encoding="utf-8") == text
+    before = (tmp_path / "now.csv").read_bytes()
+    for options in (("--to", tmp_path / "now.csv"), ("--since", to, "--to", to)):
+        with pytest.raises(ConfigurationError, match="is the file that is explored"):
+            run(data, "explore", tmp_path / "now.csv", *options)
+    assert ((tmp_path / "now.csv").read_bytes(), to.read_text(encoding="utf-8")) == (before, text)

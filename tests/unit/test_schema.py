@@ -68,6 +68,8 @@ def test_a_users_own_schema_is_read(tmp_path: Path) -> None:
         (("minimum = 0", "minimum = 5\nmaximum = 1"), "above its maximum"),
         (("categories =", "minimum = 1\ncategories ="), "nominal and cannot"),
         (("key = \"turbine_id\"", ""), "key"),
+        (("key = \"turbine_id\"", "key = \"source\""), "key 'source' is a name Longshore uses itself"),
+        (("key = \"turbine_id\"", "key = \"prediction_interval\""), "is a name Longshore uses itself"),
         (("[[fields]]", "[[fields"), "TOML"),
     ],
 )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from longshore.trainer.conformal import LEVELS, conformal, half_width
+from longshore.config import INTERVAL_LEVELS
+from longshore.trainer.conformal import conformal, half_width
 from longshore.trainer.evaluate import bootstrap, metrics
 
 
@@ -32,7 +33,7 @@ def test_a_looped_replay_changes_nothing() -> None:
 def test_coverage_is_what_is_stated() -> None:
     """Over many calibrations of 199 rows the mean coverage is exactly the level: 2,000 of them miss it by 0.2 %."""
     rng = np.random.default_rng(3)
-    for level in LEVELS:
+    for level in INTERVAL_LEVELS:
         covered = []
         for _ in range(2_000):
             drawn = rng.standard_t(4, 200)

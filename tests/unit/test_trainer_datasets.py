@@ -153,6 +153,34 @@ def test_damage_is_found_and_named(datasets: Datasets, run: Callable[..., Any]) 
         run("restore", flipped, "--to", str(file.parent / "x.csv"))
 
 
+@pytest.mark.parametrize("content", [b"", b"garbage", b"[]", b'{"a": 1}', b'{"format": 99}'])
+def test_a_damaged_manifest_is_named_and_stops_nothing_else(
+    datasets: Datasets, run: Callable[..., Any], content: bytes
+) -> None:
+    damaged, good = (keep(datasets, make_rows(NUMBERS, 60, seed=seed), f"t{seed}") for seed in range(2))
+    place = datasets.path(damaged, "manifest.json")
+    place.chmod(0o644)
+    place.write_bytes(content)
+    made = [keep(datasets, make_rows(NUMBERS, 60, seed=seed), f"t{seed}") for seed in (2, 3)]
+    assert [one["id"] for one in run("list")] == [good, *made]
+    found = {one["dataset"]: one["problems"] for one in run("verify", fails=True)}
+    assert str(place) in found.pop(damaged)[0] and not any(found.values())
+    with pytest.raises(LongshoreError, match=r"manifest\.json"):
+        run("show", damaged[:6])
+    assert datasets.collect(2, ()) == [good] and datasets.path(damaged, "data.parquet").exists()
+
+
+def test_what_is_not_ours_in_the_folder_is_never_removed(datasets: Datasets) -> None:
+    for seed in range(3):
+        keep(datasets, make_rows(NUMBERS, 60, seed=seed), f"t{seed}")
+    others = [datasets.folder / "holiday-pictures" / "beach.jpg", datasets.folder / "sixteen-letters."]
+    for file in others:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+    assert len(datasets.collect(2, ())) == 1
+    assert all(file.exists() for file in others) and len(datasets.ids()) == 2
+
+
 def test_versions_are_found_by_the_beginning_of_their_hash(datasets: Datasets, run: Callable[..., Any]) -> None:
     assert run("list") == []
     with pytest.raises(ConfigurationError, match="none was made yet"):

@@ -40,6 +40,30 @@ def purpose(manifest: Manifest, schema: Schema) -> Section:
     return Section("What it is for", told, [table] if rows else [])
 
 
+def classes(manifest: Manifest) -> list[Table]:
+    """How well two classes are told apart; nothing where the target is a number."""
+    found = _part(_part(manifest, "metrics"), "classification")
+    if not found:
+        return []
+    confusion, names = _part(found, "confusion"), {"f1": "F1", "auc_roc": "AUC-ROC"}
+    figures = [
+        (names.get(name, name), value_text(found.get(name)))
+        for name in ("accuracy", "precision", "recall", "f1", "auc_roc")
+    ]
+    counts = [
+        (f"truly {true}", *(f"{int(confusion.get(f'{right}_{said}', 0)):,}" for right, said in cells))
+        for true, cells in (
+            ("1", (("true", "positive"), ("false", "negative"))),
+            ("0", (("false", "positive"), ("true", "negative"))),
+        )
+    ]
+    told = f"A prediction of {value_text(found.get('threshold'))} or more says 1."
+    return [
+        Table(f"As two classes, on the test rows. {told}", ("metric", "value"), figures),
+        Table("The confusion matrix: test rows.", ("", "said 1", "said 0"), counts),
+    ]
+
+
 def data(manifest: Manifest) -> Section:
     """The rows it learned from and was judged on, and how they were divided."""
     dataset, split, metrics = (_part(manifest, name) for name in ("dataset", "split", "metrics"))

@@ -103,7 +103,12 @@ def report_of(version: Version) -> Report:
         worst.pictures.insert(0, picture)
     sections = [
         of_manifest.purpose(manifest, schema),
-        Section("How good it is", _promises(version), [_metrics(version)], result_pictures(judged)),
+        Section(
+            "How good it is",
+            _promises(version),
+            [_metrics(version), *of_manifest.classes(manifest)],
+            result_pictures(judged),
+        ),
         worst,
         chosen(manifest.get("search") or {}),
         of_manifest.data(manifest),
@@ -152,6 +157,10 @@ def _tiles(version: Version) -> list[Tile]:
             tiles.append((name, value_text(measured[key]), interval_text(interval) if interval else ""))
     half = float(np.median(np.abs(version.judged.error)))
     return [*tiles, ("Median error", value_text(half), "half of the rows are closer")]
+
+
+def _measured(version: Version) -> list[Table]:
+    return [_metrics(version), *of_manifest.classes(version.manifest)]
 
 
 def _metrics(version: Version) -> Table:

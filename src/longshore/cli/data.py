@@ -9,6 +9,7 @@ import click
 from longshore.cli.app import App, output_option, pass_app, print_json
 from longshore.cli.whole_file import check_place, write_whole
 from longshore.dataset import cache_file, read_csv
+from longshore.errors import ConfigurationError
 from longshore.producers import archive
 from longshore.producers.generator import POPULATION, districts_frame
 from longshore.producers.progress import shown
@@ -94,6 +95,8 @@ def explore(app: App, *, file: Path, to: Path, since: Path | None, output: str) 
     from longshore.trainer.rows import from_frame  # noqa: PLC0415
 
     check_place(to)
+    if any(path is not None and to.resolve() == path.resolve() for path in (file, since)):
+        raise ConfigurationError(f"--to {to} is the file that is explored", mend="name another file for the page")
     schema = app.schema
     rows, before = (
         None if path is None else from_frame(read_csv(path, schema, require_target=True), schema)

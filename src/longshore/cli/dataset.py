@@ -30,7 +30,10 @@ def dataset() -> None:
 @pass_app
 def list_versions(app: App, output: str) -> None:
     """Every version, oldest first: rows, source, and what it was made from."""
-    manifests = Datasets.open(app.settings).manifests()
+    datasets = Datasets.open(app.settings)
+    manifests = datasets.manifests()
+    for reason in datasets.damaged().values():
+        click.echo(f"not listed: {reason}", err=True)
     if output == "json":
         print_json([{key: value for key, value in manifest.items() if key != "quality"} for manifest in manifests])
     elif manifests:
@@ -97,6 +100,8 @@ def verify(app: App, version: str | None, stream: bool, output: str) -> None:
     datasets = Datasets.open(app.settings)
     wanted = [datasets.resolve(version)] if version else datasets.ids()
     problems = {name: datasets.verify(name) for name in wanted}
+    if not version:
+        problems |= {name: [reason] for name, reason in datasets.damaged().items()}
     for name in (name for name in wanted if stream and not problems[name]):
         problems[name] = _read_again(app, datasets.manifest(name))
     if output == "json":

@@ -18,6 +18,7 @@ from longshore.cli.model_mlflow import export
 from longshore.cli.model_moves import move_champion
 from longshore.cli.model_names import ALIASES, opened, require_some, resolve
 from longshore.cli.model_report import report
+from longshore.cli.model_wandb import export_wandb
 from longshore.errors import ConfigurationError
 from longshore.records import ModelEventKind
 from longshore.registry import Registry
@@ -28,7 +29,10 @@ def model() -> None:
     """The registry: versions, which one is champion, and who has signed them."""
 
 
-for command in (generate, list_keys, sign, diff, collect, backup, restore, export, report, checks, approve, reject):
+for command in (
+    *(generate, list_keys, sign, diff, collect, backup, restore, report, checks, approve, reject),
+    *(export, export_wandb),
+):
     model.add_command(command)
 
 

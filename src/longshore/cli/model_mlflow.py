@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from longshore.cli.app import App, output_option, pass_app, print_json
+from longshore.cli.model_logged import metrics_of, parameters_of
 from longshore.cli.model_names import ALIASES, opened, resolve
 from longshore.errors import ConfigurationError
 from longshore.registry import MODEL_FILE, Registry
-from longshore.registry.differences import flat
 
 TAG = "longshore.version"
 LONGEST = 500
@@ -76,24 +75,13 @@ def _export(registry: Registry, version: str, uri: str, name: str) -> dict[str, 
 
 def _log(mlflow: Any, manifest: dict[str, Any], files: dict[str, bytes]) -> None:
     """Numbers under `metrics` as metrics, every other leaf as a parameter, all files as artefacts."""
-    leaves = flat(manifest)
-    metrics = {name: value for (section, name), value in leaves.items() if section == "metrics" and _is_number(value)}
-    mlflow.log_metrics(metrics)
-    parameters = {
-        f"{section}.{name}".rstrip("."): value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        for (section, name), value in leaves.items()
-        if name not in metrics or section != "metrics"
-    }
-    mlflow.log_params({_named(key): value[:LONGEST] for key, value in parameters.items()})
+    mlflow.log_metrics(metrics_of(manifest))
+    mlflow.log_params({_named(key): value[:LONGEST] for key, value in parameters_of(manifest).items()})
     mlflow.log_dict(manifest, "manifest.json")
     with tempfile.TemporaryDirectory() as folder:
         for file, data in files.items():
             Path(folder, file).write_bytes(data)
         mlflow.log_artifacts(folder, "files")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _named(key: str) -> str:

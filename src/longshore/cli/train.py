@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -76,13 +77,15 @@ def train(
     schedule: str | None,
     output: str,
 ) -> None:
-    """Train a model, judge it against the champion on rows neither has seen, and promote it if it is not worse.
+    """Train a model, judge it against the champion on rows neither has seen, and promote it if it passes.
 
     Rows come from --data, else the setting `data`, else the cached housing.csv, else the generator. They are checked
     and stored first (`longshore dataset`). Exits 0 when the run finished, also if the new version was rejected.
     """
     if seed is not None and not 0 <= seed < 2**32:
         raise ConfigurationError(f"--seed {seed} is out of range", mend="choose one from 0 to 4294967295")
+    if not 0 <= label_wait < math.inf:
+        raise ConfigurationError(f"--label-wait {label_wait:g} is no time to wait", mend="give seconds, from 0 on")
     app = _asked(app, seed, quick=quick, follow=follow)
     if sum(map(bool, (data, origin, dataset, follow))) > 1 or (follow and trigger_id):
         raise click.UsageError(
