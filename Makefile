@@ -31,8 +31,8 @@ $(STAMP): requirements.lock pyproject.toml setup.py .ci/python.sh
 demo: $(STAMP)  ## the whole loop on embedded Kafka and Redis, ending with a checked summary (ARGS="--seed 7")
 	@exec $(BIN)/longshore demo $(ARGS)
 
-test: $(STAMP)  ## the whole suite, on real embedded servers (ARGS="-k codec")
-	@exec $(BIN)/python -m pytest $(ARGS)
+test: $(STAMP)  ## the whole suite, in two processes, each with embedded servers of its own (ARGS="-k codec")
+	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 test-system: $(STAMP)  ## a browser, Prometheus, kcat and a balancer against real services (needs Debian packages)
 	@bash .ci/system_packages.sh
