@@ -44,7 +44,7 @@ airflow-check: $(STAMP)  ## load deploy/airflow with a real Airflow in an enviro
 repeat-check: $(STAMP)  ## train the same rows in two new environments from the lock file: equal to the byte
 	@exec bash .ci/repeat_check.sh
 
-extras-check: $(STAMP)  ## try every optional extra for real: S3 (a local moto server), MLflow, W&B offline, Dask
+extras-check: $(STAMP)  ## try every optional extra for real: S3 (a local moto server), MLflow, W&B offline, PMML, Dask
 	@exec bash .ci/extras_check.sh $(ARGS)
 
 chaos: $(STAMP)  ## kill, stop, cut off and swap everything under load, then count every record (ARGS="--seed 7", "--long")

@@ -17,6 +17,7 @@ from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor,
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.tree import DecisionTreeRegressor
 
+from longshore.columns import Floats
 from longshore.errors import IntegrityError
 from longshore.trainer.graph import Graph, Tree
 from longshore.trainer.neighbours import Neighbours
@@ -69,27 +70,44 @@ def servable(model: Any) -> bool:
 
 
 def _plain(graph: Graph, wide: str, model: Any, scaler: Any, output: str) -> str:
-    if isinstance(model, Ridge | LinearRegression):
+    if is_line(model):
         return _line(graph, wide, model, scaler, output)
-    trees, base = _additive(model)
+    trees, base = additive(model)
     return graph.trees(wide, trees, [base], output)
 
 
 def _line(graph: Graph, wide: str, model: Any, scaler: Any, output: str) -> str:
-    """x · w + b, with a scaler's (x − shift) · factor folded into w and b."""
-    weights, constant = np.ravel(model.coef_).astype(np.float64), float(np.ravel(model.intercept_)[0])
-    if scaler is not None:
-        factor = getattr(scaler, "data_range_", None)
-        factor = 1 / scaler.scale_ if factor is None else scaler.scale_
-        shift = scaler.mean_ if hasattr(scaler, "mean_") else -scaler.min_ / scaler.scale_
-        weights, constant = weights * factor, constant - float(np.sum(weights * factor * shift))
+    """x · w + b."""
+    weights, constant = weighed(model, scaler)
     columns = graph.constant("weights", weights[:, np.newaxis], np.float64)
     product = graph.add("MatMul", [wide, columns], "products")
     total = graph.add("Add", [product, graph.constant("constant", [[constant]], np.float64)], "total")
     return graph.to_single(total, output)
 
 
-def _additive(model: Any) -> Additive:
+def is_line(model: Any) -> bool:
+    """Whether a model is x · w + b."""
+    return isinstance(model, Ridge | LinearRegression)
+
+
+def weighed(model: Any, scaler: Any) -> tuple[Floats, float]:
+    """A line's w and b, with a scaler's (x − shift) · factor folded into them."""
+    weights, constant = np.ravel(model.coef_).astype(np.float64), float(np.ravel(model.intercept_)[0])
+    if scaler is not None:
+        factor = getattr(scaler, "data_range_", None)
+        factor = 1 / scaler.scale_ if factor is None else scaler.scale_
+        shift = scaler.mean_ if hasattr(scaler, "mean_") else -scaler.min_ / scaler.scale_
+        weights, constant = weights * factor, constant - float(np.sum(weights * factor * shift))
+    return weights, constant
+
+
+def additive(model: Any) -> Additive:
+    """A model's trees, whose leaves are added to a constant.
+
+    Raises:
+        IntegrityError: it is no sum of trees, or not laid out as this program knows it.
+
+    """
     try:
         for kind, convert in _TREES.items():
             if isinstance(model, kind):
@@ -108,7 +126,7 @@ def _mixture(model: Any) -> Additive:
     mixed: list[Tree] = []
     base = 0.0
     for member, weight in zip(model.estimators_, given / given.sum(), strict=True):
-        trees, constant = _additive(member)
+        trees, constant = additive(member)
         base += weight * constant
         mixed += [_weighted(tree, weight) for tree in trees]
     return mixed, float(base)

@@ -112,7 +112,7 @@ class ServedPipeline:
 
     def __init__(self, pipeline: Any, sha256: str) -> None:
         self.sha256 = sha256
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._threads = ThreadpoolController()
 
     @classmethod
@@ -139,7 +139,7 @@ class ServedPipeline:
         if not len(columns):
             return np.empty(0)
         with self._threads.limit(limits=1, user_api="openmp"):
-            return np.asarray(self._pipeline.predict(columns.frame()), dtype=np.float64)
+            return np.asarray(self.pipeline.predict(columns.frame()), dtype=np.float64)
 
 
 def _names(metadata: dict[str, str], key: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from longshore.cli.model_keys import generate, list_keys, objection, sign
 from longshore.cli.model_mlflow import export
 from longshore.cli.model_moves import move_champion
 from longshore.cli.model_names import ALIASES, opened, require_some, resolve
+from longshore.cli.model_pmml import export_pmml
 from longshore.cli.model_report import report
 from longshore.cli.model_wandb import export_wandb
 from longshore.errors import ConfigurationError
@@ -31,7 +32,7 @@ def model() -> None:
 
 for command in (
     *(generate, list_keys, sign, diff, collect, backup, restore, report, checks, approve, reject),
-    *(export, export_wandb),
+    *(export, export_wandb, export_pmml),
 ):
     model.add_command(command)
 
