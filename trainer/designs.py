@@ -73,7 +73,8 @@ class Design:
         del rows
         steps: list[tuple[str, Any]] = [("features", Features(recipe))]
         if recipe.hood:
-            steps.append((NEIGHBOURS, Neighbours(tuple(recipe.places(list(recipe.hood))), seed=self.seed)))
+            places, around = recipe.places(list(recipe.hood)), recipe.places(list(recipe.around))
+            steps.append((NEIGHBOURS, Neighbours(tuple(places), tuple(around), seed=self.seed)))
         if self.preparation.select:
             judge = ExtraTreesRegressor(**SELECTION, random_state=self.seed)
             steps.append((SELECT, SelectFromModel(judge, threshold="0.1*mean")))

@@ -30,15 +30,17 @@ Additive = tuple[list[Tree], float]
 
 
 def neighbours(graph: Graph, matrix: str, step: Neighbours) -> str:
-    """The matrix with the neighbourhoods' prices as its last columns."""
+    """The matrix with what is around each row as its last columns."""
     columns = np.array(step.columns_)
     trees = [
-        replace(_tree(tree.tree_), feature=columns[np.maximum(tree.tree_.feature, 0)], value=value, target=scale)
-        for scale, (forest, values) in enumerate(zip(step.forests_, step.values_, strict=True))
+        replace(
+            _tree(tree.tree_), feature=columns[np.maximum(tree.tree_.feature, 0)], value=value, target=i * step.width
+        )
+        for i, (forest, values) in enumerate(zip(step.forests_, step.values_, strict=True))
         for tree, value in zip(forest.estimators_, values, strict=True)
     ]
-    prices = graph.trees(graph.to_double(matrix), trees, [0.0] * len(step.leaves), "hood_prices")
-    return graph.add("Concat", [matrix, prices], "features_and_hood", axis=1)
+    around = graph.trees(graph.to_double(matrix), trees, [0.0] * step.width * len(step.leaves), "hood")
+    return graph.add("Concat", [matrix, around], "features_and_hood", axis=1)
 
 
 def prediction(graph: Graph, matrix: str, steps: dict[str, Any]) -> str:

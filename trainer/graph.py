@@ -16,7 +16,10 @@ ML_OPERATORS = ("OneHotEncoder", "TreeEnsembleRegressor")
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """One tree's nodes side by side: go left where feature ≤ threshold; a leaf adds its value to the target."""
+    """One tree's nodes side by side: go left where feature ≤ threshold; a leaf adds its value to the target.
+
+    Where `value` is float64 [nodes, k], a leaf adds to k targets, of which `target` is the first.
+    """
 
     feature: Indexes
     threshold: Floats
@@ -68,11 +71,15 @@ class Graph:
 def _attributes(trees: list[Tree], base: list[float]) -> dict[str, Any]:
     tree = np.concatenate([np.full(len(each.leaf), i) for i, each in enumerate(trees)])
     number = np.concatenate([np.arange(len(each.leaf)) for each in trees])
-    target = np.concatenate([np.full(len(each.leaf), each.target) for each in trees])
-    leaf, threshold, value, feature, left, right = (
+    leaf, threshold, feature, left, right = (
         np.concatenate([getattr(each, name) for each in trees])
-        for name in ("leaf", "threshold", "value", "feature", "left", "right")
+        for name in ("leaf", "threshold", "feature", "left", "right")
     )
+    values = [each.value.reshape(len(each.leaf), -1)[each.leaf] for each in trees]
+    added = np.concatenate([np.full(len(value), value.shape[1]) for value in values])
+    target = [
+        np.tile(np.arange(value.shape[1]) + each.target, len(value)) for each, value in zip(trees, values, strict=True)
+    ]
     return {
         "nodes_treeids": tree.tolist(),
         "nodes_nodeids": number.tolist(),
@@ -81,10 +88,10 @@ def _attributes(trees: list[Tree], base: list[float]) -> dict[str, Any]:
         "nodes_values_as_tensor": _double("thresholds", np.where(leaf, 0.0, threshold)),
         "nodes_truenodeids": np.where(leaf, 0, left).tolist(),
         "nodes_falsenodeids": np.where(leaf, 0, right).tolist(),
-        "target_treeids": tree[leaf].tolist(),
-        "target_nodeids": number[leaf].tolist(),
-        "target_ids": target[leaf].tolist(),
-        "target_weights_as_tensor": _double("leaves", value[leaf]),
+        "target_treeids": np.repeat(tree[leaf], added).tolist(),
+        "target_nodeids": np.repeat(number[leaf], added).tolist(),
+        "target_ids": np.concatenate(target).tolist(),
+        "target_weights_as_tensor": _double("leaves", np.concatenate([value.ravel() for value in values])),
         "base_values_as_tensor": _double("base", base),
         "n_targets": len(base),
         "aggregate_function": "SUM",

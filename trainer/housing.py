@@ -40,6 +40,15 @@ RADIALS = tuple(Radial(f"age_near_{age}", "housing_median_age", age, 8.0) for ag
 STRATUM_COLUMN = "median_income"
 STRATUM_EDGES = (1.5, 3.0, 4.5, 6.0)
 """Income categories, 10,000 US dollars, as in the handbook's stratified split."""
+AROUND = (
+    "housing_median_age",
+    "population",
+    "median_income",
+    "rooms_per_household",
+    "bedrooms_per_room",
+    "people_per_household",
+)
+"""Who lives in the neighbourhood, and how."""
 SIZE_COLUMN = "population"
 """How large a district is: the size of its point on a map."""
 
@@ -57,12 +66,15 @@ def recipe_for(schema: Schema, preparation: Preparation = PLAIN) -> Recipe:
     if schema.place is not None and preparation.clusters:
         clusters = Clusters(*schema.place, count=preparation.clusters, width=CLUSTER_WIDTH, seed=0)
     hood = schema.place if schema.place is not None and preparation.hood else ()
-    recipe = Recipe(numeric, nominal, clusters=clusters, hood=hood)
+    around = tuple(name for name in numeric if name not in hood) if hood else ()
+    recipe = Recipe(numeric, nominal, clusters=clusters, hood=hood, around=around)
     if schema.name != SCHEMA:
         return recipe
     if preparation.derived:
         turned = tuple(turn.name for turn in TURNS) if hood else ()
         recipe = replace(recipe, ratios=RATIOS, turns=TURNS, hood=hood + turned)
+    if hood:
+        recipe = replace(recipe, around=tuple(name for name in AROUND if name in recipe.imputed))
     if preparation.curves:
         curves = CURVES if preparation.derived else tuple(curve for curve in CURVES if curve.column in numeric)
         recipe = replace(recipe, curves=curves, radials=RADIALS, buckets=BUCKETS)

@@ -86,6 +86,8 @@ class Recipe:
     clusters: Clusters | None = None
     hood: tuple[str, ...] = ()
     """The columns that say where a row is, where prices of the neighbourhood are wanted: the place and its turns."""
+    around: tuple[str, ...] = ()
+    """The columns whose means in the neighbourhood are wanted with the prices."""
 
     @property
     def imputed(self) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ class TrainerSettings(Section):
     search: Literal["auto", "quick", "full"] = "auto"
     search_fits: int = Field(default=150, ge=30)
     search_seconds: float | None = Field(default=None, gt=0)
-    max_trees: int = Field(default=600, ge=50)
+    max_trees: int = Field(default=1_200, ge=50)
     jobs: int = Field(default=0, ge=0)
     backend: Literal["loky", "threading", "dask", "ray"] = "loky"
     cluster: str | None = None

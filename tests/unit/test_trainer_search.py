@@ -22,7 +22,7 @@ from longshore.config import Settings, TrainerSettings
 from longshore.errors import ConfigurationError, IntegrityError
 from longshore.schema import districts
 from longshore.served_model import ServedModel
-from longshore.trainer import making
+from longshore.trainer import making, neighbours
 from longshore.trainer.designs import Design
 from longshore.trainer.export import to_onnx
 from longshore.trainer.fit import CANDIDATES, FOLDS, Parameters, fit, predict
@@ -114,9 +114,9 @@ def test_a_design_fits_any_schema(name: str) -> None:
 
 
 def test_what_has_no_onnx_form_is_compared_and_never_chosen(small: None) -> None:
-    neighbours = Design("k", "k-neighbours")
+    nearest = Design("k", "k-neighbours")
     rows = make_rows(NUMBERS, 300)
-    pipeline = fit(rows, None, CANDIDATES[0], recipe_for(NUMBERS), neighbours)
+    pipeline = fit(rows, None, CANDIDATES[0], recipe_for(NUMBERS), nearest)
     with pytest.raises(IntegrityError, match="KNeighborsRegressor has no ONNX form"):
         to_onnx(pipeline)
     search = made().search
@@ -144,6 +144,41 @@ def test_an_unseen_row_gets_the_mean_of_those_around_it() -> None:
         Neighbours((0, 1), leaves=(3,)).fit(matrix, prices).transform(np.array([[3.2, 0], [36.1, 0]], dtype=np.float32))
     )
     np.testing.assert_allclose(found[:, 2], [10, 30], rtol=0.15)  # now and then a cut leaves a wide neighbourhood
+
+
+def test_a_neighbourhood_tells_who_lives_there_and_how_far_it_reaches() -> None:
+    """A town of the old beside a country of the young: a row's own age is not in its feature, the unseen get both."""
+    rng = np.random.default_rng(0)
+    town = np.arange(200) < 100
+    place = np.where(town, rng.uniform(0, 1, 200), rng.uniform(100, 200, 200))
+    age = np.where(town, 60.0, 20.0) + rng.normal(size=200)
+    matrix = np.column_stack([place, np.zeros(200), age]).astype(np.float32)
+    other = matrix.copy()
+    other[0, 2] += 1_000
+    step = Neighbours((0, 1), (2,), leaves=(3,))
+    before, after = (step.fit_transform(each, np.zeros(200))[:, 3:] for each in (matrix, other))
+    assert before[0, 1] == after[0, 1] and np.count_nonzero(np.abs(after[:, 1] - before[:, 1]) > 1) >= 2
+    unseen = step.fit(matrix, np.zeros(200)).transform(np.array([[0.5, 0, 0], [150, 0, 0]], dtype=np.float32))[:, 3:]
+    np.testing.assert_allclose(unseen[:, 1], [60, 20], atol=1.5)
+    assert before[town, 2].mean() + 5 < before[~town, 2].mean() and unseen[0, 2] + 5 < unseen[1, 2]
+
+
+def test_rows_that_are_all_in_one_place_have_finite_features() -> None:
+    matrix = np.column_stack([np.ones((50, 2)), np.arange(50)]).astype(np.float32)
+    step = Neighbours((0, 1), (2,))
+    assert np.isfinite(step.fit_transform(matrix, np.arange(50.0))).all()
+    assert np.isfinite(step.transform(matrix)).all()
+
+
+def test_a_larger_map_has_no_more_neighbourhoods(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "FINE_UNTIL", 500)
+    matrix = np.random.default_rng(0).normal(size=(5_000, 2)).astype(np.float32)
+
+    def leaves(rows: int) -> int:
+        step = Neighbours((0, 1), trees=2).fit(matrix[:rows], np.zeros(rows))
+        return sum(len(value) for values in step.values_ for value in values)
+
+    assert leaves(5_000) < 1.5 * leaves(500)
 
 
 def test_the_same_rows_seed_and_budget_give_the_same_model_whoever_works(small: None) -> None:

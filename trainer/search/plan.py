@@ -1,7 +1,7 @@
 """The search as a fixed sequence: shortlist, preparation, settings, mixtures, choice. Each stage goes on with the best.
 
 1. *shortlist*: one design of each family, on half of each fold's training rows.
-2. *preparation*: the best family's preparation, one choice at a time, as long as one brings enough.
+2. *preparation*: the best family's preparation, one choice after the other; what brings enough stays.
 3. *settings*: settings of the leading families drawn at random, successively halved (Jamieson & Talwalkar 2016): many
    on part of the rows, the best of them on all.
 4. *mixtures*: the mean, and the least-squares mean, of the best of each family; these cost no fit.
@@ -16,9 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from longshore.trainer.designs import Design
+from longshore.trainer.recipe import Preparation
 from longshore.trainer.search import space
 from longshore.trainer.search.running import Runner, Told
 from longshore.trainer.search.scoring import Scored, stacking, voting
@@ -28,7 +27,7 @@ BRINGS_ENOUGH = 0.998
 """A preparation must lower the RMSE to this part: less is noise, and every step is served."""
 AS_GOOD = 1.003
 """Within this part of the best, the candidate with the fewest trees is chosen."""
-RUNGS = ((0.35, 10), (1.0, 3))
+RUNGS = ((0.35, 8), (1.0, 3))
 """Boosting's settings: on which share of the rows, how many."""
 OTHERS_RUNGS = ((0.35, 3), (1.0, 1))
 MIXED = ("boosting", "extra trees", "forest")
@@ -48,8 +47,7 @@ def search(runner: Runner, seed: int, max_trees: int, told: Told) -> Found:
     """Search as far as the runner's budget goes; what is chosen was scored on all rows and has at most `max_trees`."""
     short = runner.score("shortlist", space.shortlist(seed), SHORTLIST_SHARE, told=told, needed=1)
     able = _ranked(one for one in short if one.design.servable)
-    prepared = _prepared(runner, able[0].design, told)
-    preparation = _ranked(prepared)[0].design.preparation
+    prepared, preparation = _prepared(runner, able[0].design, told)
     tuned: list[Scored] = []
     for one in able:
         if one is able[0] or one.design.family in MIXED:
@@ -74,20 +72,20 @@ def choice(able: list[Scored]) -> tuple[Scored, str]:
     return chosen, f"within {AS_GOOD - 1:.1%} of the least cross-validated RMSE ({best.design.name}), with fewer trees"
 
 
-def _prepared(runner: Runner, start: Design, told: Told) -> list[Scored]:
-    """A design with its preparation bettered by one choice at a time, as long as a change brings enough."""
+def _prepared(runner: Runner, start: Design, told: Told) -> tuple[list[Scored], Preparation]:
+    """Every choice of a design's preparation changed in turn, kept where that brings enough; and what was kept."""
     positive = bool((runner.rows.target > 0).all())
     scored = runner.score("preparation", [start], told=told, needed=1)
-    tried = {runner.effect(start)}
-    best, before = scored[0], np.inf
-    while best.rmse < BRINGS_ENOUGH * before:
-        changed = [
-            each for each in space.preparations(best.design, positive=positive) if runner.effect(each) not in tried
-        ]
-        tried |= {runner.effect(each) for each in changed}
-        scored += runner.score("preparation", changed, told=told)
-        best, before = _ranked(scored)[0], best.rmse
-    return scored
+    best, tried = scored[0], {runner.effect(start)}
+    for i in range(len(space.preparations(start, positive=positive))):
+        changed = space.preparations(best.design, positive=positive)[i]
+        if runner.effect(changed) in tried:
+            continue
+        tried.add(runner.effect(changed))
+        for one in runner.score("preparation", [changed], told=told):
+            scored.append(one)
+            best = one if one.rmse < BRINGS_ENOUGH * best.rmse else best
+    return scored, best.design.preparation
 
 
 def _halved(runner: Runner, start: Design, rungs: tuple[tuple[float, int], ...], told: Told) -> list[Scored]:

@@ -33,12 +33,12 @@ START: dict[str, dict[str, Value]] = {
 
 RANGES: dict[str, dict[str, tuple[Value, ...]]] = {
     "boosting": {
-        "learning_rate": (0.05, 0.07, 0.1),
-        "max_iter": (200, 300, 450),
+        "learning_rate": (0.04, 0.05, 0.06),
+        "max_iter": (350, 450, 550),
         "max_leaf_nodes": (31, 47, 63),
         "min_samples_leaf": (10, 20, 40),
         "l2_regularization": (0.0, 1.0, 5.0, 20.0),
-        "max_features": (0.1, 0.15, 0.25, 0.4),
+        "max_features": (0.08, 0.1, 0.15),
     },
     "forest": {
         "n_estimators": (40,),
