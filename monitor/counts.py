@@ -88,10 +88,8 @@ class _Segments:
                 self._by_place.append((at, _Cells(one), [order.index(name) for name in one.streams]))
             at += len(one.labels)
 
-    def count(
-        self, bins: Ints, values: Floats, present: npt.NDArray[np.bool_] | None, each: Ints, panes: int
-    ) -> Ints:
-        """Counts int64[panes, S·C] of fine bins int64[streams, n] and numeric values float64[…, n] with their presence."""
+    def count(self, bins: Ints, values: Floats, present: npt.NDArray[np.bool_] | None, each: Ints, panes: int) -> Ints:
+        """Counts int64[panes, S·C] of fine bins int64[streams, n] and numeric values float64[…, n]; see `_numbers`."""
         total = (self.segments + 1) * self._deciles
         counts = np.zeros((panes, total), dtype=np.int64)
         deciles = self._decile_of.take(bins)

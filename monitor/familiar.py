@@ -7,10 +7,7 @@ to itself at a glance. Nothing but speed depends on what is known here: whoever 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter
 from typing import Any, Literal
-
-import msgspec
 
 MOST = 64
 """Texts of one field that are known at most. A field with more is no longer looked at: it is not of a few kinds."""
@@ -29,8 +26,9 @@ class Familiar:
     def __init__(
         self, make: Callable[[Mapping[str, Any], Mapping[str, Any]], Any], outer: Iterable[str], inner: dict[str, bool]
     ) -> None:
-        self._make, self._outer, self._inner = make, tuple(outer), inner
-        self._known: dict[str, set[str]] = {name: set() for name in (*self._outer, *inner)}
+        self._make, self._outer = make, tuple(outer)
+        self._inner = {name: nullable for name, nullable in inner.items() if name not in self._outer}
+        self._known: dict[str, set[str]] = {name: set() for name in (*self._outer, *self._inner)}
         self.decode: Callable[[bytes], Any] | None = None
         """None as long as nothing is known."""
 
@@ -38,8 +36,8 @@ class Familiar:
         """Know the texts of these rows, too, as they were decoded plainly."""
         changed = False
         for name in tuple(self._known):
-            path = name if name in self._outer else f"record.{name}"
-            found = set(map(attrgetter(path), rows)) - {None} - self._known[name]
+            of_field = rows if name in self._outer else [row.record for row in rows]
+            found = {getattr(row, name) for row in of_field} - {None} - self._known[name]
             if len(found) + len(self._known[name]) > MOST or max(map(len, found), default=0) > LONGEST:
                 del self._known[name]
                 changed = True
@@ -53,5 +51,9 @@ class Familiar:
         """Of every field of which texts are known: the type that is one of them."""
         types = {name: Literal[tuple(sorted(texts))] for name, texts in self._known.items() if texts}
         outer = {name: kind for name, kind in types.items() if name in self._outer}
-        inner = {name: kind | None if self._inner[name] else kind for name, kind in types.items() if name in self._inner}
+        inner = {
+            name: types[name] | None if nullable else types[name]
+            for name, nullable in self._inner.items()
+            if name in types
+        }
         return outer, inner

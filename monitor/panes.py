@@ -102,7 +102,7 @@ class PaneCounter:
         self._lateness_ms = lateness_ms
 
     def count(self, tally: Tally, values: Sequence[bytes | None], offsets: Sequence[int]) -> None:
-        """Add n predictions of one partition, in offset order, to its tally; `offsets` are the first and last, at least.
+        """Add n predictions of one partition, in offset order, to its tally; of `offsets` the first and last count.
 
         Raises:
             ConfigurationError: a version's profile has a stream that the schema does not have.
@@ -127,8 +127,8 @@ class PaneCounter:
             on_time.append(self._on_time(tally, columns[-1]))
         owners = np.repeat(np.arange(len(parts)), list(map(len, columns)))
         together, tallies = joined(columns), [tally for tally, _, _ in parts]
-        for (version, route), rows in _groups(together, np.flatnonzero(np.concatenate(on_time))).items():
-            self._count_group(tallies, owners, version, route, together, rows)
+        for named, rows in _groups(together, np.flatnonzero(np.concatenate(on_time))).items():
+            self._count_group(tallies, owners, named, together, rows)
 
     def count_labels(self, partition: int, values: Iterable[bytes | None]) -> LabelsSeen:
         """How many labels belong to each pane, by the event time of the record they label."""
@@ -161,9 +161,10 @@ class PaneCounter:
         return (time // self._pane_ms + 1) * self._pane_ms + self._lateness_ms
 
     def _count_group(
-        self, tallies: Sequence[Tally], owners: Ints, version: str, route: str, columns: ScoredColumns, rows: Ints
+        self, tallies: Sequence[Tally], owners: Ints, named: tuple[str, str], columns: ScoredColumns, rows: Ints
     ) -> None:
         """Rows of one version and route; `owners` tells of every row whose it is."""
+        version, route = named
         watched = self._profiles.of(version)
         fit = columns.good[rows] if watched is not None else np.zeros(len(rows), dtype=np.bool_)
         if not fit.all():
