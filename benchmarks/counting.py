@@ -6,7 +6,8 @@
 
 `columns`: rows a second on one core from columns to counts and fixed-point sums of all streams, beside the same by a
 search and plain sums (`longshore.monitor.binning`), which must give the same numbers. `kafka`: the client consumes
-predictions and decodes each into a struct with what is counted of it, and nothing else: the limit; the same without
+predictions and decodes each into a struct with what is counted of it, the record in it too, and nothing else: the
+limit, with few collections of garbage, as our services have; the same with the interpreter's own thresholds, without
 the record's own fields, into dicts, and by the standard library; then with a `PaneCounter`; then the whole counting
 role, which commits its deltas in transactions. All with the same client settings in one process, in turns. `cpu` is
 this process's own, the client's threads included: the broker shares the machine. `pane`: what one pane takes in
@@ -32,7 +33,7 @@ from longshore.config import Settings
 from longshore.monitor.binning import count_columns
 from longshore.monitor.counts import StreamCounter
 from longshore.monitor.derived import ratio
-from longshore.monitor.messages import Counted, PaneDelta, encode, pack, pack_small
+from longshore.monitor.messages import Counted, PaneDelta, encode, pack_narrow, pack_small
 from longshore.monitor.models import PREDICTION, Profiles, Watched
 from longshore.monitor.panes import PaneCounter, Tally
 from longshore.monitor.reference import build_profile
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--only", default="columns,kafka,pane,memory", help="parts, with commas")
     parser.add_argument("--records", type=int, default=1_000_000, help="predictions on the topic")
     parser.add_argument("--rounds", type=int, default=3, help="of each contestant")
+    parser.add_argument("--contestants", default="", help="of the part kafka, with commas; all")
     parser.add_argument("--memory-records", type=int, default=3_000_000)
     args = parser.parse_args()
     parts = args.only.split(",")
@@ -68,7 +70,8 @@ def main() -> None:
     if "memory" in parts:
         memory(profile, args.memory_records)
     if "kafka" in parts:
-        from_kafka(profile, _counter, predictions(args.records), args.records, args.rounds)
+        only = list(filter(None, args.contestants.split(",")))
+        from_kafka(profile, _counter, predictions(args.records), args.records, args.rounds, only=only)
 
 
 def _profile() -> bytes:
@@ -142,7 +145,7 @@ def a_pane(profile: bytes) -> None:
 
 
 def _tell_pane(rows: int, counts: Any, sums: Any, segments: Any) -> None:
-    delta = PaneDelta(0, "v1", "champion", rows, "0" * 12, pack(counts, sums))
+    delta = PaneDelta(0, "v1", "champion", rows, "0" * 12, pack_narrow(counts, sums))
     on_topic = len(encode(Counted(0, 1, 0, rows, START_MS, [delta])))
     apart = f"segments apart {segments.nbytes:7,} and {len(pack_small(segments)):7,}"
     held = counts.nbytes + sums.nbytes

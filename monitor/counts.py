@@ -12,9 +12,10 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from longshore.errors import ConfigurationError
-from longshore.monitor.binning import SUM_CHUNK, fixed_point
+from longshore.monitor.binning import SUM_CHUNK, SUM_LIMIT
 from longshore.monitor.derived import ratio
 from longshore.monitor.frames import usable
 from longshore.monitor.lookup import Lookup, Table
@@ -74,7 +75,7 @@ class _Segments:
         first = np.cumsum([0, *(int(stream.coarse[-1]) + 1 for stream in profile.streams)])
         self._decile_of = np.concatenate([at + s.coarse for at, s in zip(first[:-1], profile.streams, strict=True)])
         self._by_bin: list[tuple[int, int, Ints]] = []
-        self._by_place: list[tuple[int, Segmentation, list[int]]] = []
+        self._by_place: list[tuple[int, _Cells, list[int]]] = []
         at = 0
         for one in profile.segmentations:
             if len(one.streams) == 1:
@@ -84,27 +85,52 @@ class _Segments:
                 table = np.where(found >= 0, at + found, self.segments)
                 self._by_bin.append((order.index(name), int(starts[k]), table))
             else:
-                self._by_place.append((at, one, [order.index(name) for name in one.streams]))
+                self._by_place.append((at, _Cells(one), [order.index(name) for name in one.streams]))
             at += len(one.labels)
 
-    def count(self, bins: Ints, values: Floats, each: Ints, panes: int) -> Ints:
-        """Counts int64[panes, S·C] of fine bins int64[streams, n] and numeric values float64[…, n], missing as NaN."""
+    def count(self, bins: Ints, values: Floats, present: npt.NDArray[np.bool_] | None, each: Ints, panes: int) -> Ints:
+        """Counts int64[panes, S·C] of fine bins int64[streams, n] and numeric values float64[…, n]; see `_numbers`."""
         total = (self.segments + 1) * self._deciles
         counts = np.zeros((panes, total), dtype=np.int64)
         deciles = self._decile_of.take(bins)
-        deciles += each * total
-        for of_rows in self._rows(bins, values):
+        if panes > 1:
+            deciles += each * total
+        for of_rows in self._rows(bins, values, present):
             flat = deciles + of_rows * self._deciles
             counts += np.bincount(flat.ravel(), minlength=panes * total).reshape(counts.shape)
         return counts[:, : self.segments * self._deciles]
 
-    def _rows(self, bins: Ints, values: Floats) -> Iterator[Ints]:
+    def _rows(self, bins: Ints, values: Floats, present: npt.NDArray[np.bool_] | None) -> Iterator[Ints]:
         """Each row's segment, by segmentation."""
         for row, start, table in self._by_bin:
             yield table.take(bins[row] - start)
-        for at, one, (x, y) in self._by_place:
-            found = members(one, dict(zip(one.streams, (values[x], values[y]), strict=True)))
-            yield np.where(found >= 0, at + found, self.segments)
+        for at, cells, (x, y) in self._by_place:
+            found = cells.of(values[x], values[y])
+            found += at
+            if present is not None:
+                found[~(present[x] & present[y])] = self.segments
+            yield found
+
+
+class _Cells:
+    """A map's cells: `segments.members` by comparisons, since a strip has few edges."""
+
+    def __init__(self, map_: Segmentation) -> None:
+        most = max(map(len, map_.ups), default=0)
+        self._across = list(map_.across)
+        self._first = np.cumsum([0, *(len(up) + 1 for up in map_.ups[:-1])])
+        # By strip: its edges northwards, and none above the last.
+        self._ups = [np.array([up[i] if i < len(up) else np.inf for up in map_.ups]) for i in range(most)]
+
+    def of(self, x: Floats, y: Floats) -> Ints:
+        """The cell of every place, int64[n]."""
+        strips = np.zeros(len(x), dtype=np.int64)
+        for edge in self._across:
+            strips += x > edge
+        found = np.asarray(self._first.take(strips), dtype=np.int64)
+        for edges in self._ups:
+            found += y > edges.take(strips)
+        return found
 
 
 class StreamCounter:
@@ -148,29 +174,35 @@ class StreamCounter:
         """What the records at positions `rows` add to their `panes`; a pane may come more than once."""
         texts = [stream.bins(columns) for stream in self._texts]
         for chosen, numbers, each in _chunks(rows, panes):
-            values, bins, whole = self._numbers(columns.values[:, chosen])
+            values, present, bins, whole = self._numbers(columns.values[:, chosen])
             # Whole numbers, and so few that a float64 holds their sums exactly.
             sums = self._by_pane(bins, each, len(numbers), whole.ravel()).astype(np.int64)
             bins = np.concatenate([bins, *(of_stream[None, chosen] for of_stream in texts)])
             counts = self._by_pane(bins, each, len(numbers))
-            segments = self._segments.count(bins, values, each, len(numbers))
+            segments = self._segments.count(bins, values, present, each, len(numbers))
             records = np.bincount(each, minlength=len(numbers))
             yield from map(Delta, numbers, records.tolist(), counts, sums, segments)
 
-    def _numbers(self, columns: Floats) -> tuple[Floats, Ints, Floats]:
-        """The numeric streams' values (missing as NaN), bins and fixed-point values, each [streams, n]."""
+    def _numbers(self, columns: Floats) -> tuple[Floats, npt.NDArray[np.bool_] | None, Ints, Floats]:
+        """The numeric streams' values, bins and fixed-point values, each [streams, n]; and which values are there.
+
+        What is missing is 0, also as fixed-point value; None where nothing is.
+        """
         values = columns.take(self._rows, axis=0)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             if self._ratios:
                 values[self._ratios] = ratio(values[self._ratios], columns.take(self._over, axis=0))
-            bins = self._lookup.bins(values)
-            whole = fixed_point(values * self._scales, 1.0)
-        present = usable(values)
-        if not present.all():
-            bins = np.where(present, bins, self._missing)
-            values[~present] = np.nan
-            whole[~present] = 0.0  # as in the library, where what is too large to use is NaN before it is summed
-        return values, bins, whole
+            present = usable(values)
+            if whole_there := bool(present.all()):
+                bins = self._lookup.bins(values)
+            else:
+                values = np.where(present, values, 0.0)
+                bins = np.where(present, self._lookup.bins(values), self._missing)
+            # As `binning.fixed_point`, of numbers only.
+            whole = np.multiply(values, self._scales)
+            np.clip(whole, -SUM_LIMIT, SUM_LIMIT, out=whole)
+            np.rint(whole, out=whole)
+        return values, None if whole_there else present, bins, whole
 
     def _by_pane(self, bins: Ints, each: Ints, panes: int, weights: Floats | None = None) -> Any:
         """The counts of bins in each pane, or the sums of their weights, [panes, T]."""

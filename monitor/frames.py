@@ -5,6 +5,7 @@ Decides a column's kind and what counts as missing. Bins are `longshore.monitor.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,12 +98,21 @@ def kind_of(series: pd.Series[Any]) -> Kind:
     dtype = series.dtype
     if types.is_bool_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
         return Kind.NOMINAL
-    if types.is_numeric_dtype(dtype) or types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+    if types.is_complex_dtype(dtype):
+        return Kind.NOMINAL  # two numbers, and no order
+    if types.is_numeric_dtype(dtype) or _is_time(dtype):
         return Kind.NUMERIC
     return Kind.NUMERIC if types.infer_dtype(series, skipna=True) in NUMBERS else Kind.NOMINAL
 
 
+def _is_time(dtype: Any) -> bool:
+    """Dates, times and differences of times; Arrow's, too."""
+    return types.is_datetime64_any_dtype(dtype) or getattr(dtype, "kind", "O") == "m"
+
+
 def _names(frame: pd.DataFrame) -> list[str]:
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"the data is a {type(frame).__name__}", mend="give a pandas DataFrame")
     names = [str(name) for name in frame.columns]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"column {_listed(twice)} is there twice", mend="rename one of them")
@@ -118,22 +128,45 @@ def _values(series: pd.Series[Any], kind: Kind, name: str) -> npt.NDArray[Any]:
 
 
 def _numbers(series: pd.Series[Any], name: str) -> npt.NDArray[np.float64]:
-    if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
-        missing = series.isna().to_numpy()
-        values = np.array(series.dt.as_unit("ns").astype("int64").to_numpy(), dtype=np.float64)
-        values[missing] = np.nan
-        return values
+    if _is_time(series.dtype):
+        return _times(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     try:
-        values = np.array(pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan))
-    except (ValueError, TypeError, OverflowError) as error:
+        if types.is_complex_dtype(series.dtype):
+            raise TypeError("they are complex")
+        values = _floats(series)
+    except (ValueError, TypeError) as error:
         raise DataError(
             f"column {name!r} is numeric in the reference, but not all its values are numbers ({error})",
             mend="correct them, or declare the column categorical",
         ) from error
     values[~usable(values)] = np.nan
     return values
+
+
+def _times(series: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    """Nanoseconds, since 1970 where they are points in time."""
+    missing = series.isna().to_numpy()
+    if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.name.startswith("date"):
+        series = pd.to_datetime(series.astype(object))  # Arrow's days have no unit to convert
+    values = np.array(series.dt.as_unit("ns").astype("int64").to_numpy(), dtype=np.float64)
+    values[missing] = np.nan
+    return values
+
+
+def _floats(series: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    try:
+        return np.array(pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan))
+    except OverflowError:  # integers that no float64 holds: as far out as infinities
+        return np.array([_or_infinite(value) for value in series], dtype=np.float64)
+
+
+def _or_infinite(value: Any) -> float:
+    try:
+        return np.nan if value is None else float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _texts(series: pd.Series[Any]) -> npt.NDArray[Any]:

@@ -5,17 +5,19 @@ All ways accept the same predictions with the same values; what a good record is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from operator import add
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from longshore.codec import MAX_DEPTH, MAX_EVENT_TIME, MAX_RECORD_BYTES, Codec
+from longshore.monitor.familiar import Familiar
 from longshore.profile import Floats, Ints
 from longshore.records import UNREADABLE
 from longshore.schema import Schema
@@ -36,21 +38,21 @@ class ScoredColumns:
     Attributes:
         times: int64[n], event times (ms).
         scored_at: int64[n], ms.
-        versions: n model versions.
-        routes: n routes.
+        versions: n model versions; those that come again are mostly one object.
+        routes: n routes, likewise.
         good: bool[n], whether the prediction's record fits the schema; what it holds is missing where not.
         values: float64[numeric fields + 1, n], the fields in schema order and then the predictions; NaN is missing.
-        texts: one list of n strings (None = missing) per nominal field, in schema order.
+        texts: one sequence of n strings (None = missing) per nominal field, in schema order.
 
     """
 
     times: Ints
     scored_at: Ints
-    versions: list[str]
-    routes: list[str]
+    versions: Sequence[str]
+    routes: Sequence[str]
     good: npt.NDArray[np.bool_]
     values: Floats
-    texts: list[list[str | None]]
+    texts: Sequence[Sequence[str | None]]
 
     def __len__(self) -> int:
         return len(self.times)
@@ -62,15 +64,25 @@ class ScoredDecoder:
     def __init__(self, schema: Schema) -> None:
         self._codec = Codec(schema)
         self._numeric, self._nominal = len(schema.numeric), len(schema.nominal)
-        row = self._codec._row
-        self._strict = _decoder(msgspec.defstruct("Strict", [], bases=(row,), forbid_unknown_fields=True))
-        self._lenient, self._outer = _decoder(row), _decoder(msgspec.Raw)
+        self._row = self._codec._row
+        self._strict = self._known_only({}, {})
+        self._lenient, self._outer = _decoder(self._row), _decoder(msgspec.Raw)
         self._strangers = False
+        nullable = {field.name: field.nullable for field in schema.nominal}
+        self._familiar = Familiar(self._known_only, ("model_version", "route"), nullable)
+
+    def _known_only(self, outer: Mapping[str, Any], inner: Mapping[str, Any]) -> Callable[[bytes], Any]:
+        """A decoder that refuses fields unknown to the schema; some fields with types of their own."""
+        fields = [(name, kind, *_default(self._row, name)) for name, kind in inner.items()]
+        strict = msgspec.defstruct(
+            "Strict", fields, bases=(self._row,), kw_only=True, forbid_unknown_fields=True, gc=False
+        )
+        return _decoder(strict, outer)
 
     def decode(self, values: Sequence[bytes | None]) -> ScoredColumns:
         """The readable ones of n values, in order."""
         pieces = [values[at : at + AT_ONCE] for at in range(0, max(1, len(values)), AT_ONCE)]
-        return _joined(list(map(self._piece, pieces)))
+        return joined(list(map(self._piece, pieces)))
 
     def _piece(self, values: Sequence[bytes | None]) -> ScoredColumns:
         try:
@@ -85,8 +97,8 @@ class ScoredDecoder:
         *read, records = _fields(self._rows(values), len(READ) + 1)
         _, _, _, *fields = _fields(records, 3 + self._numeric + self._nominal)
         table = np.empty((self._numeric + 1, len(values)))
-        for i, column in enumerate(fields[: self._numeric]):
-            table[i] = _floats(column)
+        for row, column in zip(table, fields[: self._numeric], strict=False):
+            _fill(row, column)
         return _columns(read, table, fields[self._numeric :], np.ones(len(values), dtype=np.bool_))
 
     def _rows(self, values: Sequence[bytes]) -> list[Any]:
@@ -95,11 +107,8 @@ class ScoredDecoder:
         That is valid UTF-8, and not nested too deep. Of a record without fields unknown to the schema the decoder has
         looked at every byte, and nothing in it is nested. Where there are such fields once, others will follow.
         """
-        if not self._strangers:
-            try:
-                return list(map(self._strict, values))
-            except msgspec.ValidationError:
-                pass
+        if not self._strangers and (rows := self._of_schema(values)) is not None:
+            return rows
         if not all(map(bytes.isascii, values)):
             for value in values:
                 value.decode("utf-8")
@@ -108,6 +117,20 @@ class ScoredDecoder:
             raise _DoubtError
         rows = list(map(self._lenient, values))
         self._strangers = True
+        return rows
+
+    def _of_schema(self, values: Sequence[bytes]) -> list[Any] | None:
+        """The values with their records, None if one is not valid or has a field unknown to the schema."""
+        if self._familiar.decode is not None:
+            try:
+                return list(map(self._familiar.decode, values))
+            except msgspec.ValidationError:
+                pass
+        try:
+            rows = list(map(self._strict, values))
+        except msgspec.ValidationError:
+            return None
+        self._familiar.learn(rows)
         return rows
 
     def _each(self, values: Sequence[bytes | None]) -> ScoredColumns:
@@ -133,28 +156,35 @@ class _DoubtError(Exception):
     """Something may be wrong with a value: each must be looked at."""
 
 
-def _decoder(record: Any) -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(msgspec.defstruct("Scored", [*READ.items(), ("record", record)], gc=False)).decode
+def _decoder(record: Any, kinds: Mapping[str, Any] | None = None) -> Callable[[bytes], Any]:
+    fields = (READ | dict(kinds or {})).items()
+    return msgspec.json.Decoder(msgspec.defstruct("Scored", [*fields, ("record", record)], gc=False)).decode
 
 
-def _fields(rows: list[Any], width: int) -> list[list[Any]]:
-    """The fields of n structs, as `width` lists of n."""
-    flat = list(chain.from_iterable(map(msgspec.structs.astuple, rows)))
-    return [flat[i::width] for i in range(width)]
+def _default(row: Any, name: str) -> tuple[Any, ...]:
+    """The field's default, if it has one."""
+    found = next(field for field in msgspec.structs.fields(row) if field.name == name)
+    return () if found.required else (found.default,)
 
 
-def _floats(values: list[float | None]) -> Floats:
+def _fields(rows: Sequence[Any], width: int) -> list[tuple[Any, ...]]:
+    """The fields of n structs, as `width` tuples of n."""
+    return list(zip(*map(msgspec.structs.astuple, rows), strict=True)) if rows else [()] * width
+
+
+def _fill(row: Floats, values: Sequence[float | None]) -> None:
+    """Write n numbers into a contiguous float64[n]; NaN for None."""
     try:
-        return np.fromiter(cast(list[float], values), np.float64, len(values))
-    except TypeError:  # there is a null
-        return np.array(values, dtype=np.float64)
+        struct.pack_into(f"{len(values)}d", row, 0, *values)  # half of what numpy takes for it
+    except struct.error:  # there is a null
+        row[:] = np.array(values, dtype=np.float64)
 
 
 def _columns(
-    read: list[list[Any]], table: Floats, texts: list[list[str | None]], good: npt.NDArray[np.bool_]
+    read: Sequence[Sequence[Any]], table: Floats, texts: Sequence[Sequence[str | None]], good: npt.NDArray[np.bool_]
 ) -> ScoredColumns:
     times, scored_at, predictions, versions, routes = read
-    table[-1] = _floats(predictions)
+    _fill(table[-1], predictions)
     return ScoredColumns(
         times=np.fromiter(times, np.int64, len(times)),
         scored_at=np.fromiter(scored_at, np.int64, len(times)),
@@ -166,7 +196,8 @@ def _columns(
     )
 
 
-def _joined(pieces: list[ScoredColumns]) -> ScoredColumns:
+def joined(pieces: Sequence[ScoredColumns]) -> ScoredColumns:
+    """One after the other."""
     if len(pieces) == 1:
         return pieces[0]
     by_field = zip(*(piece.texts for piece in pieces), strict=True)

@@ -130,15 +130,19 @@ class Counting:
     def _take(self, batch: list[Message], stream: ExactlyOnceStream) -> None:
         groups = by_partition(batch)
         self._recover(self._ours(groups), stream)
+        predictions = []
         for (topic, partition), members in groups.items():
             values = list(map(value_of, members))
             if topic == self._topics.predictions:
-                self._counter.count(self._tallies[partition], values, (members[0].offset(), members[-1].offset()))
+                offsets = (members[0].offset(), members[-1].offset())
+                predictions.append((self._tallies[partition], values, offsets))
                 self._idle.hear(partition, time.monotonic())
             elif topic == self._topics.labels:
                 self._others.append(self._counter.count_labels(partition, values))
             else:
                 self._others += _relayed(values)
+        if predictions:
+            self._counter.count_all(predictions)
 
     def _recover(self, partitions: set[int], stream: ExactlyOnceStream) -> None:
         """Go on from the watermark that the last counts of a partition new to us had."""

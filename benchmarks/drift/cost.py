@@ -13,7 +13,7 @@ from benchmarks.drift.engine import counts_of, fit
 from benchmarks.drift.plan import Plan
 from benchmarks.drift.work import ask, folder, write_windows
 
-from longshore.monitor.messages import pack
+from longshore.monitor.messages import pack_narrow
 from longshore.monitor.report import report_counts
 
 ROWS = 1_000
@@ -76,7 +76,7 @@ def memory(plan: Plan, results: dict[str, Any]) -> None:
     for n in (1_000, 10_000, 100_000):
         rows = pool.iloc[np.random.default_rng(n).integers(0, len(pool), n)]
         counts, sums = counts_of(reference, rows)
-        sizes.append({"records": n, "bytes": counts.nbytes + sums.nbytes, "packed": len(pack(counts, sums))})
+        sizes.append({"records": n, "bytes": counts.nbytes + sums.nbytes, "packed": len(pack_narrow(counts, sums))})
     chunk = pool.iloc[np.random.default_rng(0).integers(0, len(pool), CHUNK)].reset_index(drop=True)
     counts, sums = counts_of(reference, chunk)
     process, samples, done = psutil.Process(), [], 0

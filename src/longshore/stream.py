@@ -38,11 +38,26 @@ def places_of(batch: Sequence[Message]) -> Iterator[tuple[str, int]]:
 
 def by_partition(batch: Sequence[Message]) -> dict[tuple[str, int], list[Message]]:
     """The messages of each partition, in order."""
-    places = list(places_of(batch))
-    found: dict[tuple[str, int], list[Message]] = {place: [] for place in dict.fromkeys(places)}
+    topic = _one_topic(batch)
+    places: list[Any] = list(map(partition_of, batch)) if topic is not None else list(places_of(batch))
+    found: dict[Any, list[Message]] = {place: [] for place in dict.fromkeys(places)}
     for message, members in zip(batch, map(found.__getitem__, places), strict=True):
         members.append(message)
-    return found
+    return found if topic is None else {(topic, number): members for number, members in found.items()}
+
+
+def last_of_each(batch: Sequence[Message]) -> dict[tuple[str, int], Message]:
+    """Each partition's last message."""
+    if (topic := _one_topic(batch)) is None:
+        return dict(zip(places_of(batch), batch, strict=True))
+    lasts = dict(zip(map(partition_of, batch), batch, strict=True))
+    return {(topic, number): message for number, message in lasts.items()}
+
+
+def _one_topic(batch: Sequence[Message]) -> str | None:
+    """The topic that all are of, if there is one: every message has a string of its own, which is slow to hash."""
+    topics = list(map(topic_of, batch))
+    return topics[0] if topics and topics.count(topics[0]) == len(topics) else None
 
 
 @dataclass(frozen=True, slots=True)

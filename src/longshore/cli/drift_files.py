@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import zlib
 from pathlib import Path
 
 import click
@@ -34,8 +36,15 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path)
-    except (ValueError, OSError, EOFError, pd.errors.ParserError) as error:
+        with warnings.catch_warnings():
+            # Otherwise pandas takes the first columns for row labels and shifts the rest.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(path, index_col=False)
+    except pd.errors.ParserWarning as error:
+        raise DataError(
+            f"{path}: its rows have more fields than its header", mend="name every column in the header"
+        ) from error
+    except (ValueError, OSError, EOFError, zlib.error, pd.errors.ParserError) as error:
         raise DataError(
             f"{path} cannot be read as CSV: {_reason(error)}", mend="give a CSV file with a header line"
         ) from error

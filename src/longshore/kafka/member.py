@@ -22,7 +22,7 @@ from longshore.kafka.consuming import asking_config, is_incremental, member_conf
 from longshore.kafka.lag import LagReport, lags
 from longshore.kafka.outlet import Hooks, Outlet
 from longshore.kafka.starts import SEARCH_S, Starts
-from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single, places_of
+from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single, last_of_each
 
 log = structlog.get_logger()
 
@@ -157,8 +157,7 @@ class GroupMember:
         ends: dict[tuple[str, int], int] = {}
         if any(map(methodcaller("error"), events)):
             events = [event for event in events if self._is_record(event, ends)]
-        lasts = dict(zip(places_of(events), events, strict=True))
-        last = {place: event.offset() for place, event in lasts.items()}
+        last = {place: event.offset() for place, event in last_of_each(events).items()}
         self._before = dict(self._positions)
         ours = self._assigned - self._waiting
         if not last.keys() <= ours:
