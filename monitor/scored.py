@@ -175,7 +175,7 @@ def _fields(rows: Sequence[Any], width: int) -> list[tuple[Any, ...]]:
 def _fill(row: Floats, values: Sequence[float | None]) -> None:
     """Write n numbers into a contiguous float64[n]; NaN for None."""
     try:
-        struct.pack_into(f"{len(values)}d", row, 0, *values)  # half of what numpy takes for it
+        struct.pack_into(f"{len(values)}d", row.data, 0, *values)  # half of what numpy takes for it
     except struct.error:  # there is a null
         row[:] = np.array(values, dtype=np.float64)
 
