@@ -69,7 +69,7 @@ class Neighbours(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """Fit, and give the training rows their features, from other entities only."""
         entity = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
         weight = np.bincount(entity, weights).astype(np.float64)
-        seen = [y, *(matrix[:, i] for i in self.means)]
+        seen: list[Floats] = [y, *(matrix[:, i].astype(np.float64) for i in self.means)]
         facts = [np.bincount(entity, each if weights is None else each * weights) / weight for each in seen]
         self.columns_ = self.places * -(-AXES // len(self.places))
         place = np.column_stack([np.bincount(entity, matrix[:, i]) / np.bincount(entity) for i in self.columns_])
