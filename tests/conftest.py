@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from tests.services import settings_for
 from longshore.config import Settings
 from longshore.local.stack import Endpoints, LocalStack
 
+# pytest-xdist tells its processes how wide the terminal is; what a command prints into a pipe must not depend on that.
+os.environ.pop("COLUMNS", None)
 hypothesis_settings.register_profile(
     "ci", derandomize=False, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )

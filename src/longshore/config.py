@@ -125,7 +125,7 @@ class TrainerSettings(Section):
     jobs: int = Field(default=0, ge=0)
     backend: Literal["loky", "threading", "dask", "ray"] = "loky"
     cluster: str | None = None
-    niceness: int = Field(default=10, ge=0, le=19)
+    niceness: int = Field(default=3, ge=0, le=19)
     seed: int = 42
 
 
