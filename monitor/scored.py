@@ -5,7 +5,6 @@ All ways accept the same predictions with the same values; what a good record is
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.codec import MAX_DEPTH, MAX_EVENT_TIME, MAX_RECORD_BYTES, Codec
+from longshore.columns import fill
 from longshore.monitor.familiar import Familiar
 from longshore.profile import Floats, Ints
 from longshore.records import UNREADABLE
@@ -98,7 +98,7 @@ class ScoredDecoder:
         _, _, _, *fields = _fields(records, 3 + self._numeric + self._nominal)
         table = np.empty((self._numeric + 1, len(values)))
         for row, column in zip(table, fields[: self._numeric], strict=False):
-            _fill(row, column)
+            fill(row, column)
         return _columns(read, table, fields[self._numeric :], np.ones(len(values), dtype=np.bool_))
 
     def _rows(self, values: Sequence[bytes]) -> list[Any]:
@@ -172,19 +172,11 @@ def _fields(rows: Sequence[Any], width: int) -> list[tuple[Any, ...]]:
     return list(zip(*map(msgspec.structs.astuple, rows), strict=True)) if rows else [()] * width
 
 
-def _fill(row: Floats, values: Sequence[float | None]) -> None:
-    """Write n numbers into a contiguous float64[n]; NaN for None."""
-    try:
-        struct.pack_into(f"{len(values)}d", row.data, 0, *values)  # half of what numpy takes for it
-    except struct.error:  # there is a null
-        row[:] = np.array(values, dtype=np.float64)
-
-
 def _columns(
     read: Sequence[Sequence[Any]], table: Floats, texts: Sequence[Sequence[str | None]], good: npt.NDArray[np.bool_]
 ) -> ScoredColumns:
     times, scored_at, predictions, versions, routes = read
-    _fill(table[-1], predictions)
+    fill(table[-1], predictions)
     return ScoredColumns(
         times=np.fromiter(times, np.int64, len(times)),
         scored_at=np.fromiter(scored_at, np.int64, len(times)),

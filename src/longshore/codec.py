@@ -1,4 +1,4 @@
-"""Bytes to columns: a whole batch at once where every record is good, record by record only to name what is bad.
+"""Bytes to columns: a piece of a batch at once where all of it is good, record by record only to name what is bad.
 
 Every value that this module accepts is valid UTF-8 JSON from end to end, so the scorer may embed its bytes verbatim.
 What is a reject: not JSON, not an object, a wrong type, a missing id or time, NaN or infinity, a value out of the
@@ -9,7 +9,7 @@ category, unknown extra fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from longshore.columns import Columns
+from longshore.columns import Columns, fill
 from longshore.records import UNREADABLE
 from longshore.schema import Field, Kind, Schema
 
@@ -32,6 +32,9 @@ sends by default (1,000,000 bytes), or the transaction that holds one could neve
 MAX_DEPTH = 64
 """Of arrays and objects in each other. A prediction embeds its record one level deeper, and whoever reads it has a
 stack of their own: without a limit of ours, what one program accepts another could not read."""
+
+PIECE = 500
+"""Records decoded at a time: what is made of one is still in the processor's cache when it becomes columns."""
 
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|([\[{])|([\]}])', re.DOTALL)
 """A string, which may hold brackets, or a bracket that opens or closes."""
@@ -71,31 +74,47 @@ class Codec:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._row = msgspec.defstruct("Record", _struct_fields(schema), kw_only=True, gc=False)
-        self._decoder = msgspec.json.Decoder(self._row)
-        self._width = 3 + len(schema.fields)
+        self._row = _row(schema)
+        self._decode = msgspec.json.Decoder(self._row).decode
+        self._decode_known = msgspec.json.Decoder(_row(schema, known_only=True)).decode
 
     def decode(self, values: Sequence[bytes | None], keys: Sequence[bytes | None] = ()) -> Decoded:
         """Turn n values into columns and rejects; together they account for every position once.
 
         `keys` are the n messages' own, where they came as messages.
         """
-        try:
-            if max(map(len, filter(None, keys)), default=0) > MAX_KEY_BYTES:
-                raise _RefusedError
-            rows = self._all(values)
-        except (*UNREADABLE, _RefusedError, TypeError):
-            return self._decode_each(values, keys or [None] * len(values))
-        return Decoded(self._columns(rows), list(range(len(rows))), [])
+        positions: list[int] = []
+        rejects: list[Reject] = []
+        columns = self._columns(len(values), self._good(values, keys or [None] * len(values), positions, rejects))
+        return Decoded(columns, positions, rejects)
 
-    def _all(self, values: Sequence[Any]) -> list[Any]:
+    def _good(
+        self, values: Sequence[Any], keys: Sequence[bytes | None], positions: list[int], rejects: list[Reject]
+    ) -> Iterator[list[Any]]:
+        """The good records' rows, a piece at a time; notes where they stood, and what is bad."""
+        for at in range(0, len(values), PIECE):
+            piece, their_keys = values[at : at + PIECE], keys[at : at + PIECE]
+            try:
+                if max(map(len, filter(None, their_keys)), default=0) > MAX_KEY_BYTES:
+                    raise _RefusedError
+                rows = self._rows(piece)
+                positions.extend(range(at, at + len(piece)))
+            except (*UNREADABLE, _RefusedError, TypeError):
+                rows = self._each(at, piece, their_keys, positions, rejects)
+            if rows:
+                yield rows
+
+    def _rows(self, values: Sequence[Any]) -> list[Any]:
         """Every value decoded; raises if there may be anything wrong with any: `_one` finds out what."""
         sizes = list(map(len, values))
-        if not sizes:
-            return []
         if min(sizes) == 0 or max(sizes) > MAX_RECORD_BYTES:
             raise _RefusedError
-        # isascii is a fast proof of valid UTF-8; fields the schema does not know are skipped by the decoder unread.
+        try:
+            # Where every field is known the decoder has looked at every byte, and none of them opens anything.
+            return list(map(self._decode_known, values))
+        except msgspec.ValidationError:
+            pass
+        # Fields that the schema does not know are skipped unread. isascii is a fast proof of valid UTF-8.
         together = b"".join(values)
         if not together.isascii():
             for value in values:
@@ -103,7 +122,7 @@ class Codec:
         brackets = together.count(b"{") + (together.count(b"[") if b"[" in together else 0)  # finding is faster
         if brackets > len(values) + MAX_DEPTH - 1:
             raise _RefusedError
-        return list(map(self._decoder.decode, values))
+        return list(map(self._decode, values))
 
     def _one(self, value: bytes | None) -> Any:
         if not value:
@@ -114,11 +133,18 @@ class Codec:
             value.decode("utf-8")
         if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
             raise _RefusedError(Reason.NOT_JSON, f"the value is nested more than {MAX_DEPTH} levels deep")
-        return self._decoder.decode(value)
+        return self._decode(value)
 
-    def _decode_each(self, values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> Decoded:
-        rows, positions, rejects = [], [], []
-        for position, (value, key) in enumerate(zip(values, keys, strict=True)):
+    def _each(
+        self,
+        first: int,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None],
+        positions: list[int],
+        rejects: list[Reject],
+    ) -> list[Any]:
+        rows = []
+        for position, (value, key) in enumerate(zip(values, keys, strict=True), first):
             try:
                 if key and len(key) > MAX_KEY_BYTES:
                     raise _RefusedError(Reason.TOO_LARGE, f"the key has {len(key)} bytes, more than {MAX_KEY_BYTES}")
@@ -126,22 +152,28 @@ class Codec:
                 positions.append(position)
             except (*UNREADABLE, _RefusedError) as error:
                 rejects.append(Reject(position, *_reason(error)))
-        return Decoded(self._columns(rows), positions, rejects)
+        return rows
 
-    def _columns(self, rows: list[Any]) -> Columns:
-        split = list(zip(*map(msgspec.structs.astuple, rows), strict=True)) if rows else [()] * self._width
-        numeric_count = len(self.schema.numeric)
-        numeric = np.empty((len(rows), numeric_count), dtype=np.float64)
-        for i in range(numeric_count):
-            numeric[:, i] = split[3 + i]
-        return Columns(
-            schema=self.schema,
-            record_ids=list(split[0]),
-            keys=list(split[1]),
-            event_times=np.array(split[2], dtype=np.int64),
-            numeric=numeric,
-            nominal=[list(values) for values in split[3 + numeric_count :]],
-        )
+    def _columns(self, most: int, pieces: Iterable[Sequence[Any]]) -> Columns:
+        """Up to `most` rows, a piece at a time, as columns."""
+        numeric = np.empty((len(self.schema.numeric), most), dtype=np.float64)
+        lists: list[list[Any]] = [[] for _ in range(3 + len(self.schema.nominal))]
+        at = 0
+        for rows in pieces:
+            fields = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+            first, until = 3 + len(numeric), at + len(rows)
+            for column, numbers in zip(numeric, fields[3:first], strict=True):
+                fill(column[at:until], numbers)
+            for texts, values in zip(lists, fields[:3] + fields[first:], strict=True):
+                texts.extend(values)
+            at = until
+        record_ids, keys, event_times, *nominal = lists
+        return Columns(self.schema, record_ids, keys, np.array(event_times, dtype=np.int64), numeric[:, :at].T, nominal)
+
+
+def _row(schema: Schema, *, known_only: bool = False) -> Any:
+    fields = _struct_fields(schema)
+    return msgspec.defstruct("Record", fields, kw_only=True, gc=False, forbid_unknown_fields=known_only)
 
 
 class _RefusedError(Exception):

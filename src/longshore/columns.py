@@ -6,6 +6,8 @@ A `Columns` holds n records: numeric features as one float64 matrix (NaN = missi
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+
+
+def fill(column: Floats, values: Sequence[float | None]) -> None:
+    """Write n numbers into a contiguous float64[n]; NaN for None."""
+    try:
+        struct.pack_into(f"{len(values)}d", column.data, 0, *values)  # half of what numpy takes for it
+    except struct.error:  # there is a null
+        column[:] = np.array(values, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
