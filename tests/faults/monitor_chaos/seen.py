@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from longshore.monitor.messages import Counted, LabelsSeen, decode, unpack_counts
+from longshore.monitor.messages import Counted, LabelsSeen, decode, unpack
 from longshore.monitor.snapshots import Snapshot, load_snapshot
 from longshore.profile import Ints
 from longshore.records import DriftEvent
@@ -61,7 +61,7 @@ class Seen:
             for delta in message.panes:
                 key = (delta.pane, delta.version, delta.route)
                 records, bins = self.panes.get(key, (0, np.int64(0)))
-                self.panes[key] = records + delta.records, bins + unpack_counts(delta.bins)
+                self.panes[key] = records + delta.records, bins + np.concatenate(unpack(delta.bins))
         elif isinstance(message, LabelsSeen):
             self.labels.update(dict(message.panes))
         else:
