@@ -1,4 +1,4 @@
-"""One embedded Kafka and Redis per test process, and settings that point to them; each test works under its own prefix."""
+"""A Kafka and a Redis for each test process, settings that point to them; each test works under its own prefix."""
 
 from __future__ import annotations
 
