@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import uuid
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from tests.services import settings_for
+from tests.services import settings_for, train_a_champion
 
 from longshore.config import Settings
 from longshore.local.stack import Endpoints, LocalStack
@@ -40,6 +41,23 @@ def kafka(stack: Endpoints) -> str:
 def redis_url(stack: Endpoints) -> str:
     """The embedded Redis' address."""
     return stack.redis_url
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a champion, as `train --rows 2000` makes it: made once for all test processes, to be copied
+    (`Services.adopt`).
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        home = shared / "trained"
+        if not home.exists():
+            making = shared / "trained-unfinished"
+            train_a_champion(making)
+            making.rename(home)
+    return home
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -54,6 +55,10 @@ class Services:
         assert done.returncode == 0, f"{arguments}: {done.stderr.decode()[-3000:]}"
         return json.loads(done.stdout)
 
+    def adopt(self, trained: Path) -> None:
+        """Begin with the registry and the keys of a home where `train` was run before (the fixture `trained`)."""
+        shutil.copytree(trained, self.environment["LONGSHORE_HOME"], dirs_exist_ok=True)
+
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
         """Start a service; its log is a file of the folder."""
         with (self._folder / f"{len(self._started)}-{arguments[0]}.log").open("wb") as log:
@@ -78,6 +83,19 @@ class Services:
             if process.poll() is None:
                 process.kill()
             process.wait()
+
+
+def train_a_champion(home: Path) -> None:
+    """`longshore train` on 2,000 rows of the generator into an empty home, without Kafka and Redis."""
+    home.mkdir()
+    machine = {name: value for name, value in os.environ.items() if not name.startswith("LONGSHORE_")}
+    variables = {"LONGSHORE_HOME": str(home), "LONGSHORE_TRAINER__SEARCH": "quick"}
+    arguments = ["train", "--rows", "2000", "--output", "json"]
+    done = subprocess.run(
+        [*COMMAND, *arguments], env=machine | variables, cwd=home, capture_output=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    assert json.loads(done.stdout)["promoted"] is True
 
 
 def settings_for(stack: Endpoints, prefix: str, folder: Path, **more: Any) -> Settings:

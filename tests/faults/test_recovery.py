@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from tests.faults.scoring import (
     Load,
     OpenTransactions,
@@ -102,27 +101,14 @@ class World:
         return self.longest_pause(began)
 
 
-@pytest.fixture(scope="module")
-def home(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose registry has a champion."""
-    home = tmp_path_factory.mktemp("trained")
-    redis_url = SecretStr(stack.redis_url)
-    settings = Settings(
-        bootstrap_servers=stack.bootstrap_servers, home=home, redis_url=redis_url, topic_prefix="recovery."
-    )
-    with services(settings, stack, home, 12) as (run, _cache):
-        run.once("train", "--rows", "2000")
-    return home
-
-
 @contextmanager
-def scoring(settings: Settings, stack: Endpoints, folder: Path, home: Path, **variables: str) -> Iterator[World]:
+def scoring(settings: Settings, stack: Endpoints, folder: Path, trained: Path, **variables: str) -> Iterator[World]:
     """Three scorers under load; at the end each record must have come out once, for this reader and for a later one."""
-    settings = settings.model_copy(update={"home": home, "registry_url": None})
     topics = Topics.of(settings.topic_prefix, districts())
     create_topics(settings, topics.specs(settings))
     outputs = [topics.predictions, topics.dead_letters]
     with services(settings, stack, folder, 12, **variables) as (run, _), concurrently(settings, outputs) as reading:
+        run.adopt(trained)
         ports = [free_port() for _ in range(SCORERS)]
         transactions = OpenTransactions(settings, topics.predictions)
         world = World(run, [], ports, transactions, reading, settings.topics.partitions)
@@ -149,10 +135,10 @@ def scoring(settings: Settings, stack: Endpoints, folder: Path, home: Path, **va
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_readers_go_on_once_the_instance_is_back_and_through_a_rolling_restart(
-    settings: Settings, stack: Endpoints, tmp_path: Path, home: Path, protocol: str
+    settings: Settings, stack: Endpoints, tmp_path: Path, trained: Path, protocol: str
 ) -> None:
     long = {"LONGSHORE_KAFKA__TRANSACTION_TIMEOUT_MS": "120000"}
-    with scoring(settings, stack, tmp_path, home, LONGSHORE_KAFKA__GROUP_PROTOCOL=protocol, **long) as world:
+    with scoring(settings, stack, tmp_path, trained, LONGSHORE_KAFKA__GROUP_PROTOCOL=protocol, **long) as world:
         # Only the instance's return can end its transaction in time, and only the end of its session frees its seat.
         kill_inside_a_transaction(world.scorers[1], world.transactions)
         world.start(1)
@@ -167,12 +153,12 @@ def test_readers_go_on_once_the_instance_is_back_and_through_a_rolling_restart(
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_readers_go_on_without_the_instance_and_a_zombie_doubles_nothing(
-    settings: Settings, stack: Endpoints, tmp_path: Path, home: Path, protocol: str
+    settings: Settings, stack: Endpoints, tmp_path: Path, trained: Path, protocol: str
 ) -> None:
     """A stopped process is a dead one to the broker, until it goes on: then it has lost its partitions and its
     transaction, and either joins again or ends and says that it was fenced (if it was stopped inside a commit).
     """
-    with scoring(settings, stack, tmp_path, home, LONGSHORE_KAFKA__GROUP_PROTOCOL=protocol) as world:
+    with scoring(settings, stack, tmp_path, trained, LONGSHORE_KAFKA__GROUP_PROTOCOL=protocol) as world:
         zombie, log = world.scorers[0], tmp_path / "0-score.log"
         stop_inside_a_transaction(zombie, world.transactions)
         world.advances(time.monotonic(), GONE_LIMIT_S, what="every partition without the stopped scorer")

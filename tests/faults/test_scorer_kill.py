@@ -25,7 +25,9 @@ TURNS, RECORDS = 4, 20_000
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_every_record_comes_out_once(settings: Settings, stack: Endpoints, tmp_path: Path, protocol: str) -> None:
+def test_every_record_comes_out_once(
+    settings: Settings, stack: Endpoints, tmp_path: Path, trained: Path, protocol: str
+) -> None:
     """Kills with the classic protocol; comings and goings with KIP-848, which moves single partitions
     (`test_recovery.py` has the other halves).
     """
@@ -38,7 +40,7 @@ def test_every_record_comes_out_once(settings: Settings, stack: Endpoints, tmp_p
         services(settings, stack, tmp_path, 7, **variables) as (run, _cache),
         concurrently(settings, outputs) as concurrent,
     ):
-        run.once("train", "--rows", "2000")
+        run.adopt(trained)
         scorers = [run.start("score", "--instance", f"s{slot}") for slot in range(2)]
         load = Load(settings, topics.records, at_least=RECORDS)
         load.start()

@@ -202,12 +202,12 @@ def test_a_second_replay_fences_the_first(world: DeadLetters, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_a_mended_record_scores_and_a_hopeless_one_meets_the_cap(
-    settings: Settings, stack: Endpoints, tmp_path: Path, dlq: Command
+    settings: Settings, stack: Endpoints, tmp_path: Path, trained: Path, dlq: Command
 ) -> None:
     world = DeadLetters(settings)
     create_topics(settings, world.topics.specs(settings))
     with services(settings, stack, tmp_path, 8) as (run, _cache):
-        run.once("train", "--rows", "2000")
+        run.adopt(trained)
         run.start("score", "--instance", "one")
         producer = Producer({"bootstrap.servers": stack.bootstrap_servers})
         headers = [("trace", b"1")]

@@ -123,12 +123,12 @@ def _moderate(fields: dict[str, Any]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def world(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("contract")
     settings = settings_for(stack, PREFIX, folder)
     port = free_port()
     with services(settings, stack, folder, 5) as (run, cache):
-        assert run.once("train", "--rows", "2000")["version"] == "v1"
+        run.adopt(trained)
         scorer = run.start("score", "--instance", "one", LONGSHORE_SERVER__PORT=str(port))
         world = World(run, cache, stack.bootstrap_servers, port, scorer, {}, {}, {}, [], [])
         send(world)
@@ -281,11 +281,11 @@ def test_the_pages_answer(world: World) -> None:
 
 
 def test_sigterm_ends_it_well_and_another_takes_over_at_once(
-    stack: Endpoints, settings: Settings, tmp_path: Path
+    stack: Endpoints, settings: Settings, tmp_path: Path, trained: Path
 ) -> None:
     """With a prefix of its own: the order of tests is random."""
     with services(settings, stack, tmp_path, 6, LONGSHORE_KAFKA__SESSION_TIMEOUT_MS="60000") as (run, _cache):
-        run.once("train", "--rows", "2000")
+        run.adopt(trained)
         group, topic = f"{settings.topic_prefix}scorer", f"{settings.topic_prefix}predictions"
         admin = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
 

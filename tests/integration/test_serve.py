@@ -66,7 +66,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("serve")
     settings = Settings(
         bootstrap_servers=stack.bootstrap_servers,
@@ -76,7 +76,7 @@ def world(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         registry_url=str(folder / "registry"),
     )
     with services(settings, stack, folder, DATABASE) as (run, _cache):
-        assert run.once("train", "--rows", "2000")["version"] == "v1"
+        run.adopt(trained)
         world = World(run, folder, Registry.open(settings.registry(), settings.model))
         _, world.port = world.serve()
         yield world
