@@ -1,7 +1,7 @@
 """The scorer's shell: poll, score, send, commit; models, pages and housekeeping around it.
 
 A transaction opens with one snapshot of the model and ends after `commit_interval_s` under load, or as soon as the
-input is idle. Outputs are handed over as they are made, and a commit goes on while the next records are read and
+input is idle (at least once: always after that interval, outputs are seen as soon as sent). Outputs are handed over as they are made, and a commit goes on while the next records are read and
 scored; under load the model works on one batch while the one before is encoded. What is handed over and not yet
 committed is known to the stream only, so that an abort, a revoked partition or a lost one has one obvious thing to do
 here: forget it (`drop`).
@@ -87,6 +87,7 @@ class Scorer:
         self._models = models
         self._task = task
         self._rest_s = REST_S[self._settings.delivery]
+        self._seen_by_commit = self._settings.delivery == "exactly_once"
         self._pending: Pending | None = None
         self._ahead: Begun | None = None
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -141,12 +142,14 @@ class Scorer:
             self._ahead = begun
         elif begun is not None:
             self._end(stream, begun)
-        if self._due(stream, full):
+        idle = not full and self._pending is not None and stream.backlog() < self._settings.max_batch
+        at_once = idle and self._seen_by_commit
+        if at_once or self._due():
             # Under load the commit goes on beside the next batch. Else what comes meanwhile goes out together after it:
             # polled before, the first of it would open a transaction that all the rest must wait for.
-            self._commit(stream, wait=not full)
-            if not full:
-                time.sleep(self._rest_s)
+            self._commit(stream, wait=at_once)
+        if idle:
+            time.sleep(self._rest_s)
 
     def _begin(self, stream: ExactlyOnceStream, batch: list[Message], active: Active, *, beside: bool) -> Begun:
         """Decode, and have the model predict: on a thread of its own under load, at once when latency counts."""
@@ -192,13 +195,12 @@ class Scorer:
         pending.bytes += begun.bytes
         self._pending = pending
 
-    def _due(self, stream: ExactlyOnceStream, full: bool) -> bool:
+    def _due(self) -> bool:
         pending = self._pending
         if pending is None:
             return False
-        idle = not full and stream.backlog() < self._settings.max_batch
         late = time.monotonic() - pending.opened >= self._settings.commit_interval_s
-        return idle or late or pending.bytes >= TRANSACTION_BYTES
+        return late or pending.bytes >= TRANSACTION_BYTES
 
     def _commit(self, stream: ExactlyOnceStream, *, wait: bool, upto: Mark | None = None) -> None:
         """End the transaction, without what the model still works on."""

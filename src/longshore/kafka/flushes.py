@@ -39,7 +39,7 @@ class Flushes:
         self._watched = Watched(f"flushes {service}")
         ours = {
             # Nobody waits for a transaction to fill: what is there goes out.
-            "linger.ms": 1,
+            "linger.ms": 0,
             "message.timeout.ms": int(self._timeout_s * 1_000),
             "delivery.report.only.error": True,
             "on_delivery": self._delivered,
