@@ -70,7 +70,7 @@ def _searched(runner: Runner, history: LabelledRows | None, settings: TrainerSet
     rows = runner.rows
 
     def told(one: Scored) -> None:
-        figures = {"stage": one.stage, "candidate": one.design.name, "rmse": round(one.rmse, 6)}
+        figures = {"step": one.stage, "candidate": one.design.name, "rmse": round(one.rmse, 6)}
         report("fit", {**figures, "fits": runner.fits})
 
     found = search(runner, settings.seed, settings.max_trees, told)
