@@ -93,12 +93,12 @@ def encode(column: Column) -> Coded:
     return Coded(column.kind, codes, levels)
 
 
-def cut(kind: Kind, level_counts: Ints) -> Cut:
-    """Choose bins from the counts of the levels (missing not among them)."""
-    return _cut_numeric(level_counts) if kind is Kind.NUMERIC else _cut_nominal(level_counts)
+def cut(kind: Kind, level_counts: Ints, *, fine: bool = True) -> Cut:
+    """Choose bins from the counts of the levels (missing not among them); without the fine ones, those of the tests."""
+    return _cut_numeric(level_counts, fine) if kind is Kind.NUMERIC else _cut_nominal(level_counts)
 
 
-def _cut_numeric(level_counts: Ints) -> Cut:
+def _cut_numeric(level_counts: Ints, fine: bool) -> Cut:
     """Edges at the inverse of the empirical distribution, x with F(x) ≥ k/parts, in integer arithmetic.
 
     A level with the mass of a whole bin has an edge on either side, so that values beside it are never taken for it.
@@ -111,19 +111,23 @@ def _cut_numeric(level_counts: Ints) -> Cut:
     if total == 0:
         return Cut(np.zeros(0, np.int64), np.r_[np.zeros(levels, np.int64), 1], np.arange(2), np.arange(2))
     held = np.flatnonzero(level_counts)
-    left = (total // FINE) >> np.arange(max(1, (total // FINE).bit_length()))
-    tails = np.searchsorted(cumulative, np.r_[left, total - left], side="left")
     coarse = _edges(level_counts, cumulative, DECILES)
     outermost = [2 * held[0] - 1, 2 * held[-1]]
     ranks = np.unique(np.concatenate([coarse, _edges(level_counts, cumulative, RANKS), outermost]))
-    fine = np.concatenate([ranks, _edges(level_counts, cumulative, FINE), 2 * tails])
-    fine = np.concatenate([fine, _below_full(cumulative, np.unique(fine))])
-    edges = np.unique(fine)
-    bins = np.searchsorted(edges, 2 * np.arange(levels), side="left")
+    edges = _fine(level_counts, cumulative, ranks) if fine else ranks
+    bins = np.cumsum(np.bincount(edges // 2 + 1, minlength=levels))[:levels]  # so many edges are below each level
     nested = [
         np.r_[np.searchsorted(outer, edges, side="left"), len(outer), len(outer) + 1] for outer in (coarse, ranks)
     ]
     return Cut(edges, np.r_[bins, len(edges) + 1], *nested)
+
+
+def _fine(level_counts: Ints, cumulative: Ints, ranks: Ints) -> Ints:
+    total = int(cumulative[-1])
+    left = (total // FINE) >> np.arange(max(1, (total // FINE).bit_length()))
+    tails = np.searchsorted(cumulative, np.r_[left, total - left], side="left")
+    edges = np.unique(np.concatenate([ranks, _edges(level_counts, cumulative, FINE), 2 * tails]))
+    return np.unique(np.concatenate([edges, _below_full(cumulative, edges)]))
 
 
 def _below_full(cumulative: Ints, edges: Ints) -> Ints:

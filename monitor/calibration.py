@@ -123,9 +123,9 @@ def scales_for(step: float, rows: int) -> list[int]:
 
 def _sample(columns: Sequence[Coded], codes: Ints, rows: int, keys: list[Key], random: np.random.Generator) -> Sample:
     drawn = random.multinomial(rows, np.full(len(codes), 1 / len(codes)))
-    cuts = [_cut(column, codes[:, i], drawn) for i, column in enumerate(columns)]
+    cuts = [_cut(column, drawn) for column in columns]
     layout = Layout.of_tests([c.coarse for c in cuts], [c.ranks for c in cuts], [column.kind for column in columns])
-    cells = side_by_side([c.ranks[c.bins] for c in cuts], list(codes.T))
+    cells = side_by_side([c.ranks[c.bins] for c in cuts], [column.codes for column in columns])
     weights = np.repeat(drawn, len(columns))
     reference = np.bincount(cells.ravel(), weights=weights, minlength=layout.total).astype(np.int64)
     shares, ranks, outside = {}, {}, {}
@@ -139,13 +139,13 @@ def _sample(columns: Sequence[Coded], codes: Ints, rows: int, keys: list[Key], r
             ranks[step, scale] = (distance * factor).astype(np.float32)
             outside[step, scale] = outside_p(layout, reference, windows).astype(np.float32)
     windows = [codes[random.integers(0, len(codes), size)] for size in USUAL_SIZES]
-    usual = usual_distances(columns, [c.coarse[c.bins] for c in cuts], codes, drawn, windows)
+    usual = usual_distances(columns, [c.coarse[c.bins] for c in cuts], drawn, windows)
     return Sample(shares, ranks, outside, _rank_deviation(layout, reference), usual)
 
 
-def _cut(column: Coded, codes: Ints, drawn: Ints) -> Cut:
-    counts = np.bincount(codes, weights=drawn, minlength=len(column.levels) + 1)
-    return cut(column.kind, counts[:-1].astype(np.int64))
+def _cut(column: Coded, drawn: Ints) -> Cut:
+    counts = np.bincount(column.codes, weights=drawn, minlength=len(column.levels) + 1)
+    return cut(column.kind, counts[:-1].astype(np.int64), fine=False)
 
 
 def _stream(cells: Ints, total: int, step: int, steps: int, random: np.random.Generator) -> Ints:

@@ -55,20 +55,22 @@ def _alerts(smallest: Floats, scales: Sequence[int], needed: int, among: int) ->
     """
     _, streams, steps = smallest.shape
     begin = min(max(scales), steps // 2)
-    age = np.zeros((len(CANDIDATES), streams), dtype=np.int64)
-    recent = [np.zeros(age.shape, dtype=np.bool_)] * among
+    by_step = np.ascontiguousarray(np.moveaxis(smallest, 2, 0))
+    age = np.zeros((len(CANDIDATES), streams), dtype=np.int32)
+    recent = np.zeros(age.shape, dtype=np.uint8)  # a bit for each of the last steps, the newest lowest
     alerts = np.zeros(len(CANDIDATES))
     for at in range(steps):
         age += 1
         over = np.zeros(age.shape, dtype=np.bool_)
-        for scale, of_scale in zip(scales, smallest, strict=True):
-            over |= (of_scale[None, :, at] <= CANDIDATES[:, None]) & (age >= scale)
-        recent = [*recent[1:], over]
-        alert = over & (np.sum(recent, axis=0) >= needed) if among > 1 else over
+        for scale, of_scale in zip(scales, by_step[at], strict=True):
+            over |= (of_scale <= CANDIDATES[:, None]) & (age >= scale)
+        recent = ((recent << 1) & ((1 << among) - 1)) | over
+        alert = over & (np.bitwise_count(recent) >= needed)
         if at >= begin:
-            alerts += alert.sum(axis=1)
-        age[alert] = 0
-        recent = [flags & ~alert for flags in recent]
+            alerts += np.count_nonzero(alert, axis=1)
+        begun = ~alert
+        age *= begun
+        recent *= begun
     return alerts, float(streams * (steps - begin))
 
 

@@ -10,6 +10,7 @@ reference held: a tail that grows, a cap that is gone, noise on rounded values. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -42,18 +43,33 @@ TESTS = 3
 SMALLEST = 1e-300
 """p-values end here, so that a logarithm of one is finite."""
 
+LOOKED_UP, TABLED = 10_000, 1 << 17
+"""From so many counts on, as a simulation has them at once, x·ln x is looked up, below the second number."""
+
 
 def share_statistics(layout: Layout, reference: Ints, current: Ints) -> Floats:
     """G = 2·Σ O·ln(O/E) of the two samples' coarse bins; float64[…, streams] of counts int64[T] and int64[…, T].
 
     As sums of x·ln x: of the cells, less those of the two rows and of the columns, and the total's.
     """
-    p, q = layout.coarse(reference).astype(np.float64), layout.coarse(current).astype(np.float64)
-    cells = layout.per_stream_coarse(_x_log_x(q) - _x_log_x(p + q)) + layout.per_stream_coarse(_x_log_x(p))
+    p, q = layout.coarse(reference), layout.coarse(current)
+    cells = layout.per_stream_coarse(_of_counts(q) - _of_counts(p + q)) + layout.per_stream_coarse(_of_counts(p))
     m, n = _rows(layout, reference), _rows(layout, current)
     total = _x_log_x(m + n)
     statistic = 2.0 * (cells - _x_log_x(m) - _x_log_x(n) + total)
     return np.where(statistic > 1e-12 * total, statistic, 0.0)  # below that it is what rounding left
+
+
+def _of_counts(counts: Ints) -> Floats:
+    """x·ln x of whole numbers."""
+    if counts.size >= LOOKED_UP and counts.max() < TABLED:
+        return np.asarray(_table().take(counts))
+    return _x_log_x(counts.astype(np.float64))
+
+
+@lru_cache(maxsize=1)
+def _table() -> Floats:
+    return _x_log_x(np.arange(TABLED, dtype=np.float64))
 
 
 def _x_log_x(counts: Floats) -> Floats:
@@ -73,16 +89,20 @@ def rank_distances(layout: Layout, reference: Ints, current: Ints) -> tuple[Floa
     p, m = _value_shares(layout, reference)
     q, n = _value_shares(layout, current)
     valid = (m > 0) & (n > 0)
-    difference = np.cumsum((q - p) * np.repeat(valid, layout.sizes, axis=-1), axis=-1)
-    distance = layout.per_stream(p * np.abs(difference))
+    difference = q - p
+    if not (valid | ~layout.ranked[layout.starts]).all():
+        difference *= np.repeat(valid, layout.sizes, axis=-1)
+    np.abs(np.cumsum(difference, axis=-1, out=difference), out=difference)
+    distance = layout.per_stream(np.multiply(difference, p, out=difference))
     factor = np.sqrt(np.divide(n * m, n + m, out=np.zeros_like(distance), where=valid))
     return distance * valid, factor
 
 
 def _value_shares(layout: Layout, counts: Ints) -> tuple[Floats, Floats]:
-    values, rows = counts * layout.ranked, _value_rows(layout, counts)
-    each = np.repeat(rows, layout.sizes, axis=-1)
-    return np.divide(values, each, out=np.zeros(values.shape), where=each > 0), rows
+    values = np.multiply(counts, layout.ranked, dtype=np.float64)
+    rows = layout.per_stream(values)
+    values /= np.repeat(np.maximum(rows, 1.0), layout.sizes, axis=-1)
+    return values, rows
 
 
 def outside(layout: Layout, reference: Ints, current: Ints) -> Ints:
@@ -104,11 +124,13 @@ def outside_p(layout: Layout, reference: Ints, current: Ints) -> Floats:
     k = outside(layout, reference, current).astype(np.float64)
     m, n = _value_rows(layout, reference), _value_rows(layout, current)
     counted = (k >= LEAST_OUTSIDE) & (m > 0)
-    k, m, n = np.where(counted, k - 1.0, 0.0), np.where(counted, m, 1.0), np.where(counted, n - 1.0, 1.0)
+    found = np.ones(k.shape)
+    k, m, n = k[counted] - 1.0, np.broadcast_to(m, k.shape)[counted], n[counted] - 1.0
     ways = special.gammaln(m + n - k) - special.gammaln(n - k + 1.0) - special.gammaln(m)
     of_all = special.gammaln(m + n + 1.0) - special.gammaln(m + 1.0) - special.gammaln(n + 1.0)
     p = np.exp(ways - of_all) * (k + 1.0 + (n - k) / m)
-    return np.where(counted, np.clip(p, SMALLEST, 1.0), 1.0)
+    found[counted] = np.clip(p, SMALLEST, 1.0)
+    return found
 
 
 def _value_rows(layout: Layout, counts: Ints) -> Floats:

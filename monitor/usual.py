@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,28 +17,26 @@ USUAL_SIZES = (100, 1_000, 10_000)
 
 
 def usual_distances(
-    columns: Sequence[Coded], coarse: Sequence[Ints], codes: Ints, drawn: Ints, windows: Sequence[Ints]
+    columns: Sequence[Coded], coarse: Sequence[Ints], drawn: Ints, windows: Sequence[Ints]
 ) -> Floats:
     """Distances of each window from a reference sample, float64[windows, streams, metrics].
 
-    `coarse` maps each stream's codes to deciles, `codes` are the rows int64[n, streams] that were `drawn` int64[n]
-    times, `windows` int64[rows, streams] codes.
+    `coarse` maps each stream's codes to deciles; the columns' rows were `drawn` int64[n] times; `windows` are
+    int64[rows, streams] codes.
     """
     found = np.zeros((len(windows), len(columns), len(METRICS)))
     for k, (column, deciles) in enumerate(zip(columns, coarse, strict=True)):
         levels = len(column.levels) + 1
-        reference = np.bincount(codes[:, k], weights=drawn, minlength=levels)
-        p = _shares(reference, deciles)
+        reference = np.bincount(column.codes, weights=drawn, minlength=levels)
+        p, moved = _shares(reference, deciles), _mover(column, reference, deciles)
         for i, window in enumerate(windows):
             current = np.bincount(window[:, k], minlength=levels)
             q = _shares(current, deciles)
-            moved, ks = _moved(column, reference, current, deciles)
             found[i, k] = (
                 distances.population_stability_index(p, q),
                 distances.relative_entropy(p, q),
                 distances.jensen_shannon(p, q),
-                moved,
-                ks,
+                *moved(current),
             )
     return found
 
@@ -47,16 +45,32 @@ def _shares(counts: Floats | Ints, deciles: Ints) -> Floats:
     return distances.shares(np.bincount(deciles, weights=counts).astype(np.int64))
 
 
-def _moved(column: Coded, reference: Floats | Ints, current: Ints, deciles: Ints) -> tuple[float, float]:
-    """Wasserstein and KS of the values themselves (nominal: of the categories)."""
+def _mover(column: Coded, reference: Floats, deciles: Ints) -> Callable[[Ints], tuple[float, float]]:
+    """Wasserstein and KS of the values themselves (nominal: of the categories), given a window's counts."""
     if column.kind is Kind.NOMINAL:
-        p, q = (np.bincount(deciles, weights=side) / max(side.sum(), 1) for side in (reference, current))
-        return distances.total_variation(p, q), distances.kolmogorov_smirnov_nominal(p, q)
-    m, n = reference[:-1].sum(), current[:-1].sum()
-    if not m or not n:
-        return 0.0, 0.0
-    between = np.abs(np.cumsum(reference[:-1]) / m - np.cumsum(current[:-1]) / n)
-    return float(between[:-1] @ np.diff(column.levels)), float(between.max())
+        p = _parts(reference, deciles)
+        return lambda current: (
+            distances.total_variation(p, _parts(current, deciles)),
+            distances.kolmogorov_smirnov_nominal(p, _parts(current, deciles)),
+        )
+    below, gaps = _distribution(reference[:-1]), np.diff(column.levels)
+
+    def moved(current: Ints) -> tuple[float, float]:
+        if not len(below) or not below[-1] or not current[:-1].any():
+            return 0.0, 0.0
+        between = np.abs(below - _distribution(current[:-1]))
+        return float(between[:-1] @ gaps), float(between.max())
+
+    return moved
+
+
+def _parts(counts: Floats | Ints, deciles: Ints) -> Floats:
+    return np.asarray(np.bincount(deciles, weights=counts) / max(counts.sum(), 1))
+
+
+def _distribution(counts: Floats | Ints) -> Floats:
+    """The shares up to each level; zeros where there is no value."""
+    return np.asarray(np.cumsum(counts) / max(counts.sum(), 1))
 
 
 def usual_quantiles(simulated: Floats) -> Floats:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor, RandomForestRegressor, VotingRegressor
 from sklearn.feature_selection import SelectFromModel
@@ -24,6 +23,7 @@ from longshore.trainer.export_model import MODEL, NEIGHBOURS, SCALE, SELECT, ser
 from longshore.trainer.features import Features
 from longshore.trainer.neighbours import Neighbours
 from longshore.trainer.recipe import PLAIN, Preparation, Recipe
+from longshore.trainer.targets import Target
 
 Value = float | int | str | bool | None
 Build = Callable[[dict[str, Any], int], Any]
@@ -39,9 +39,17 @@ FAMILIES: dict[str, Build] = {
     "k-neighbours": lambda settings, seed: KNeighborsRegressor(**settings),
 }
 SCALERS = {"standard": StandardScaler, "min-max": MinMaxScaler}
-TARGETS = {"log": (np.log, np.exp), "root": (np.sqrt, np.square)}
 SELECTION = {"n_estimators": 20, "min_samples_leaf": 10}
 """The forest whose importances select columns; those below a tenth of the mean importance go."""
+
+
+def front(recipe: Recipe, seed: int) -> list[tuple[str, Any]]:
+    """The unfitted steps from a frame to the float32 matrix; designs with the same recipe and seed share it."""
+    steps: list[tuple[str, Any]] = [("features", Features(recipe))]
+    if recipe.hood:
+        places, around = recipe.places(list(recipe.hood)), recipe.places(list(recipe.around))
+        steps.append((NEIGHBOURS, Neighbours(tuple(places), tuple(around), seed=seed)))
+    return steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +79,17 @@ class Design:
     def pipeline(self, rows: int, recipe: Recipe) -> Pipeline:
         """The unfitted pipeline; `recipe` is of the design's preparation."""
         del rows
-        steps: list[tuple[str, Any]] = [("features", Features(recipe))]
-        if recipe.hood:
-            places, around = recipe.places(list(recipe.hood)), recipe.places(list(recipe.around))
-            steps.append((NEIGHBOURS, Neighbours(tuple(places), tuple(around), seed=self.seed)))
+        return Pipeline([*front(recipe, self.seed), *self.back()])
+
+    def back(self) -> list[tuple[str, Any]]:
+        """The unfitted steps behind the matrix."""
+        steps: list[tuple[str, Any]] = []
         if self.preparation.select:
             judge = ExtraTreesRegressor(**SELECTION, random_state=self.seed)
             steps.append((SELECT, SelectFromModel(judge, threshold="0.1*mean")))
         if self.preparation.scale != "none":
             steps.append((SCALE, SCALERS[self.preparation.scale]()))
-        return Pipeline([*steps, (MODEL, self._targeted(self._model()))])
+        return [*steps, (MODEL, self._targeted(self._model()))]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the manifest."""
@@ -96,7 +105,7 @@ class Design:
         return VotingRegressor(members, weights=[weight for _, weight in self.members])
 
     def _targeted(self, model: Any) -> Any:
-        if self.preparation.target == "plain":
+        curve, bounded = self.preparation.target, self.preparation.bounded
+        if curve == "plain" and not bounded:
             return model
-        there, back = TARGETS[self.preparation.target]
-        return TransformedTargetRegressor(model, func=there, inverse_func=back)
+        return TransformedTargetRegressor(model, transformer=Target(curve, bounded), check_inverse=False)

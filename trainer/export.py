@@ -15,7 +15,7 @@ from onnx import TensorProto, checker, helper
 
 from longshore.columns import Floats
 from longshore.trainer.export_model import NEIGHBOURS, neighbours, prediction
-from longshore.trainer.features import LARGEST, Features, likeness_terms
+from longshore.trainer.features import LARGEST, MISSING, Features, likeness_terms
 from longshore.trainer.graph import Graph
 from longshore.trainer.recipe import Recipe
 
@@ -41,15 +41,15 @@ def to_onnx(pipeline: Any) -> bytes:
 def _features(graph: Graph, features: Features) -> str:
     recipe, parts = features.recipe, []
     if recipe.numeric:
-        imputed = _numbers(graph, recipe, features.medians_)
+        imputed = _numbers(graph, features)
         parts = [imputed, *_curves(graph, recipe, imputed), *_likeness(graph, recipe, imputed, features.centres_)]
-    parts += _one_hots(graph, features.categories_)
+    parts += _categories(graph, features)
     return graph.add("Concat", parts, "features", axis=1)
 
 
-def _numbers(graph: Graph, recipe: Recipe, medians: Any) -> str:
-    """Ratios and turns beside the raw columns; whatever is not finite becomes its median."""
-    parts = ["numeric"]
+def _numbers(graph: Graph, features: Features) -> str:
+    """Ratios and turns beside the raw columns; whatever is not finite becomes its median (or what stands for it)."""
+    recipe, parts = features.recipe, ["numeric"]
     if recipe.ratios:
         above = graph.gather("numeric", recipe.places([ratio.numerator for ratio in recipe.ratios]), "numerators")
         below = graph.gather("numeric", recipe.places([ratio.denominator for ratio in recipe.ratios]), "denominators")
@@ -58,9 +58,10 @@ def _numbers(graph: Graph, recipe: Recipe, medians: Any) -> str:
         parts.append(_turns(graph, recipe))
     raw = graph.add("Concat", parts, "raw", axis=1)
     size = graph.add("Abs", [raw], "magnitude")
-    largest = graph.constant("largest", LARGEST, np.float32)
+    dropped = (features.limits_ < LARGEST).any()
+    largest = graph.constant("largest", features.limits_[np.newaxis, :] if dropped else LARGEST, np.float32)
     finite = graph.add("LessOrEqual", [size, largest], "finite")
-    fallback = graph.constant("medians", medians[np.newaxis, :], np.float32)
+    fallback = graph.constant("medians", features.medians_[np.newaxis, :], np.float32)
     return graph.add("Where", [finite, raw, fallback], "imputed")
 
 
@@ -111,13 +112,20 @@ def _likeness(graph: Graph, recipe: Recipe, imputed: str, centres: Floats) -> li
     return [graph.to_single(graph.add("Exp", [away], "likeness_float64"), "likeness")]
 
 
-def _one_hots(graph: Graph, categories: list[list[str]]) -> list[str]:
-    outputs = []
-    for i, known in enumerate(categories):
-        if known:
-            place = graph.constant(f"nominal_{i}_place", i, np.int64)
-            column = graph.add("Gather", ["nominal", place], f"nominal_{i}", axis=1)
+def _categories(graph: Graph, features: Features) -> list[str]:
+    """A column for each category; or what these, and a missing one, stand for: whole numbers, exact in any order."""
+    outputs, recipe = [], features.recipe
+    for i, (known, codes) in enumerate(zip(features.categories_, features.codes_, strict=True)):
+        if not known:
+            continue
+        place = graph.constant(f"nominal_{i}_place", i, np.int64)
+        column = graph.add("Gather", ["nominal", place], f"nominal_{i}", axis=1)
+        if not recipe.ordinal and recipe.missing != "most frequent":
             outputs.append(graph.add("OneHotEncoder", [column], f"one_hot_{i}", cats_strings=known, zeros=1))
+            continue
+        each = graph.add("OneHotEncoder", [column], f"one_hot_{i}", cats_strings=[*known, MISSING], zeros=1)
+        table = graph.constant(f"codes_{i}", codes[: len(known) + 1], np.float32)
+        outputs.append(graph.add("MatMul", [each, table], f"coded_{i}"))
     return outputs
 
 

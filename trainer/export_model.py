@@ -21,6 +21,7 @@ from longshore.columns import Floats
 from longshore.errors import IntegrityError
 from longshore.trainer.graph import Graph, Tree
 from longshore.trainer.neighbours import Neighbours
+from longshore.trainer.targets import Target
 
 NEIGHBOURS, SELECT, SCALE, MODEL = "neighbours", "select", "scale", "model"
 """The steps of a pipeline behind `features`; only the model is always there."""
@@ -56,10 +57,17 @@ def prediction(graph: Graph, matrix: str, steps: dict[str, Any]) -> str:
     if not isinstance(model, TransformedTargetRegressor):
         return _plain(graph, wide, model, steps.get(SCALE), "prediction")
     curved = graph.to_double(_plain(graph, wide, model.regressor_, steps.get(SCALE), "curved"))
-    straight = {np.exp: ("Exp", [curved]), np.square: ("Mul", [curved, curved])}.get(model.inverse_func)
-    if straight is None:
-        raise _refused(f"the target's {model.inverse_func}")
-    return graph.to_single(graph.add(*straight, "straight"), "prediction")
+    return _straight(graph, curved, model.transformer_)
+
+
+def _straight(graph: Graph, curved: str, target: Target) -> str:
+    """The way back from what the model predicts, in float64, to the output."""
+    back = {"plain": None, "log": ("Exp", [curved]), "root": ("Mul", [curved, curved])}[target.curve]
+    found = curved if back is None else graph.add(*back, "straight")
+    if target.bounded:
+        bounds = (("least", target.least_), ("largest_target", target.largest_))
+        found = graph.add("Clip", [found, *(graph.constant(name, at, np.float64) for name, at in bounds)], "bounded")
+    return graph.to_single(found, "prediction")
 
 
 def servable(model: Any) -> bool:

@@ -27,25 +27,36 @@ Singles = npt.NDArray[np.float32]
 MAX_CATEGORIES = 64
 """One-hot columns per nominal feature, the most frequent first: an id by mistake must not become 10,000 columns."""
 LARGEST = np.finfo(np.float32).max
+NONE = np.float32(-1)
+"""As the largest magnitude of a column: none of its values is taken, which drops it."""
+MISSING = ""
+"""A missing text."""
 
 
 class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Learns medians, centres and categories; turns a frame with the recipe's columns into a float32 matrix.
 
     Columns may come in any order, others are passed over. A numeric value that is missing, not finite, or beyond
-    float32 is imputed by its column's median; a category not learned (missing among them) is zeros.
+    float32 is imputed as the recipe says, by its column's median or most frequent value; a column that is dropped holds
+    its median in every row. A category not learned is zeros, and so is a missing one where it has no stand-in.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
     def fit(self, frame: pd.DataFrame, y: Any = None) -> Features:
-        """Learn medians (float32; 0 for a column without any value), centres, and the categories that occur."""
+        """Learn what stands for missing numbers (float32; 0 for a column without any), centres, and categories."""
         del y
-        numbers = derived(self.recipe, numeric_matrix(frame, self.recipe.numeric))
-        self.medians_: Singles = np.array([_median(column) for column in numbers.T], dtype=np.float32)
-        self.centres_ = _centres(self.recipe, self._imputed(numbers))
-        self.categories_ = [_categories(_texts(frame, name)) for name in self.recipe.nominal]
+        recipe, numbers = self.recipe, derived(self.recipe, numeric_matrix(frame, self.recipe.numeric))
+        usual = _most_frequent if recipe.missing == "most frequent" else _median
+        self.medians_: Singles = np.array([usual(column) for column in numbers.T], dtype=np.float32)
+        self.limits_: Singles = np.full(len(self.medians_), LARGEST, dtype=np.float32)
+        if recipe.missing == "drop column":
+            self.limits_[~(np.abs(numbers) <= LARGEST).all(axis=0)] = NONE
+        self.centres_ = _centres(recipe, self._imputed(numbers))
+        texts = [_texts(frame, name) for name in recipe.nominal]
+        self.categories_ = [_categories(column) for column in texts]
+        self.codes_ = [_codes(recipe, *each) for each in zip(texts, self.categories_, strict=True)]
         return self
 
     def transform(self, frame: pd.DataFrame) -> Singles:
@@ -57,9 +68,10 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         """
         imputed = self._imputed(derived(self.recipe, numeric_matrix(frame, self.recipe.numeric)))
         parts = [imputed, *_curves(self.recipe, imputed), *likeness(self.recipe, imputed, self.centres_)]
-        for name, categories in zip(self.recipe.nominal, self.categories_, strict=True):
-            texts = np.array(_texts(frame, name), dtype=object)
-            parts += [(texts == category).astype(np.float32)[:, np.newaxis] for category in categories]
+        for name, categories, codes in zip(self.recipe.nominal, self.categories_, self.codes_, strict=True):
+            known = {text: i for i, text in enumerate([*categories, MISSING])}
+            rows = [known.get(text, len(known)) for text in _texts(frame, name)]
+            parts.append(codes[np.array(rows, dtype=np.intp)])
         return np.concatenate(parts, axis=1).astype(np.float32, copy=False)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -70,11 +82,11 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         names += [column.name for column in recipe.buckets] + [column.name for column in recipe.radials]
         names += [f"cluster_{i}" for i in range(len(self.centres_))]
         for name, categories in zip(recipe.nominal, self.categories_, strict=True):
-            names += [f"{name}={category}" for category in categories]
+            names += [name] * bool(categories) if recipe.ordinal else [f"{name}={category}" for category in categories]
         return np.array(names, dtype=object)
 
     def _imputed(self, numbers: Singles) -> Singles:
-        return np.where(np.abs(numbers) <= LARGEST, numbers, self.medians_)
+        return np.where(np.abs(numbers) <= self.limits_, numbers, self.medians_)
 
 
 def derived(recipe: Recipe, numbers: Singles) -> Singles:
@@ -153,7 +165,7 @@ def numeric_matrix(frame: pd.DataFrame, names: tuple[str, ...]) -> Singles:
 
 def _texts(frame: pd.DataFrame, name: str) -> list[str]:
     column = _column(frame, name).astype(object)
-    return ["" if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
+    return [MISSING if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -166,6 +178,12 @@ def _median(column: Singles) -> np.float32:
     finite = column[np.abs(column) <= LARGEST]
     # In float64: halving the sum of two large float32 values must not overflow.
     return np.float32(np.median(finite.astype(np.float64))) if len(finite) else np.float32(0)
+
+
+def _most_frequent(column: Singles) -> np.float32:
+    """The smallest of those that are as frequent."""
+    values, counts = np.unique(column[np.abs(column) <= LARGEST], return_counts=True)
+    return np.float32(values[counts.argmax()]) if len(values) else np.float32(0)
 
 
 def _centres(recipe: Recipe, imputed: Singles) -> Floats:
@@ -184,7 +202,22 @@ def _k_means(places: Singles, clusters: Clusters) -> Floats:
 
 
 def _categories(texts: list[str]) -> list[str]:
-    """The most frequent, in alphabetical order; "" stands for missing and is none."""
-    counts = Counter(text for text in texts if text)
+    """The most frequent, in alphabetical order; a missing text is none."""
+    counts = Counter(text for text in texts if text != MISSING)
     frequent = sorted(counts, key=lambda text: (-counts[text], text))[:MAX_CATEGORIES]
     return sorted(frequent)
+
+
+def _codes(recipe: Recipe, texts: list[str], categories: list[str]) -> Singles:
+    """What a text becomes, float32 [categories + 2, width]: a row for each category, then for a missing and a new one.
+
+    A category is a column of its own, or the number 1, 2, … in the only one.
+    """
+    known = len(categories)
+    width = min(known, 1) if recipe.ordinal else known
+    codes = np.zeros((known + 2, width), dtype=np.float32)
+    codes[:known] = np.arange(1, known + 1)[:, np.newaxis] if recipe.ordinal else np.eye(known)
+    if recipe.missing == "most frequent" and known:
+        counts = Counter(texts)
+        codes[known] = codes[max(range(known), key=lambda i: (counts[categories[i]], -i))]
+    return codes

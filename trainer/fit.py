@@ -20,7 +20,7 @@ from longshore.trainer.export_model import MODEL, NEIGHBOURS
 from longshore.trainer.features import Features
 from longshore.trainer.recipe import Recipe
 from longshore.trainer.rows import LabelledRows, concatenate
-from longshore.trainer.split import fold_of, group_codes
+from longshore.trainer.split import Mask, fold_of, group_codes
 
 ONE_THREAD_BELOW = 50_000
 FOLDS = 3
@@ -123,12 +123,23 @@ def fit(
     if candidate.history_weight is not None and history is not None and len(history):
         data = concatenate([rows, history])
         weights = np.concatenate([np.ones(len(rows)), np.full(len(history), candidate.history_weight)])
+    if recipe.missing == "drop row":
+        kept = np.flatnonzero(complete(data))
+        data, weights = data.take(kept), None if weights is None else weights[kept]
     pipeline = parameters.pipeline(len(data), recipe)
     known: dict[str, Any] = {} if weights is None else {f"{MODEL}__sample_weight": weights}
     if NEIGHBOURS in pipeline.named_steps:
         known |= {f"{NEIGHBOURS}__groups": group_codes(data.columns.keys), f"{NEIGHBOURS}__weights": weights}
     with one_thread(len(data)), in_turn():
         return pipeline.fit(data.columns.frame(), data.target, **known)
+
+
+def complete(rows: LabelledRows) -> Mask:
+    """Which rows miss no feature; all where none is so."""
+    there: Mask = np.isfinite(rows.columns.numeric).all(axis=1)
+    for values in rows.columns.nominal:
+        there &= np.array([value is not None for value in values], dtype=np.bool_)
+    return there if there.any() else np.ones(len(rows), dtype=np.bool_)
 
 
 def predict(pipeline: Pipeline, rows: LabelledRows) -> Floats:

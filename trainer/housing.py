@@ -67,7 +67,10 @@ def recipe_for(schema: Schema, preparation: Preparation = PLAIN) -> Recipe:
         clusters = Clusters(*schema.place, count=preparation.clusters, width=CLUSTER_WIDTH, seed=0)
     hood = schema.place if schema.place is not None and preparation.hood else ()
     around = tuple(name for name in numeric if name not in hood) if hood else ()
-    recipe = Recipe(numeric, nominal, clusters=clusters, hood=hood, around=around)
+    ordinal = preparation.ordinal and bool(nominal)
+    recipe = Recipe(
+        numeric, nominal, clusters=clusters, hood=hood, around=around, missing=preparation.missing, ordinal=ordinal
+    )
     if schema.name != SCHEMA:
         return recipe
     if preparation.derived:

@@ -70,16 +70,18 @@ def _searched(runner: Runner, history: LabelledRows | None, settings: TrainerSet
     rows = runner.rows
 
     def told(one: Scored) -> None:
-        figures = {"stage": one.stage, "candidate": one.design.name, "rmse": round(one.rmse, 6)}
+        figures = {"step": one.stage, "candidate": one.design.name, "rmse": round(one.rmse, 6)}
         report("fit", {**figures, "fits": runner.fits})
 
     found = search(runner, settings.seed, settings.max_trees, told)
-    design, explained = found.chosen.design, runner.explain(found.chosen)
+    design = found.chosen.design
+    explained, pipeline = runner.explain(found.chosen)
     recipe, fresh = recipe_for(rows.columns.schema, design.preparation), CANDIDATES[0]
     choice = Choice(fresh, {fresh.name: found.chosen.out_of_fold}, {fresh.name: found.chosen.rmse})
     if history is not None and len(history):
         choice = choose(rows, history, recipe, design)
-    pipeline = fit(rows, history, choice.candidate, recipe, design)
+    if choice.candidate != fresh:
+        pipeline = fit(rows, history, choice.candidate, recipe, design)
     report("export", {"training_set": choice.candidate.name, "trees": design.trees})
     values = {**design.to_dict(), "cross_validation": choice.to_dict()}
     made = described.full(found, runner, explained, settings.search_fits)

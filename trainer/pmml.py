@@ -64,7 +64,9 @@ def _require_written(recipe: Recipe, steps: dict[str, Any]) -> None:
         "likeness to clusters on the map": recipe.clusters is not None,
         "likeness to typical values": bool(recipe.radials),
         "ordinal buckets": bool(recipe.buckets),
-        "a target that is drawn in": isinstance(steps[MODEL], TransformedTargetRegressor),
+        "dropped columns": recipe.missing == "drop column",
+        "categories as numbers": recipe.ordinal,
+        "a target that is drawn in or bounded": isinstance(steps[MODEL], TransformedTargetRegressor),
     }
     if missing := [name for name, there in found.items() if there]:
         raise ConfigurationError(
@@ -102,11 +104,11 @@ def _transformations(parent: Xml.Element, features: Features) -> list[str]:
         size = _apply("abs", _reference(_filled(curve.column)))
         _field(parent, curve.name).append(_apply("ln1p", size) if curve.kind == "log" else _apply("sqrt", size))
         columns.append(curve.name)
-    for name, categories in zip(recipe.nominal, features.categories_, strict=True):
-        for category in categories:
+    for name, categories, codes in zip(recipe.nominal, features.categories_, features.codes_, strict=True):
+        for i, category in enumerate(categories):
             columns.append(f"{name}={category}")
             one = Xml.SubElement(_field(parent, columns[-1]), "NormDiscrete", field=name, value=category)
-            one.set("mapMissingTo", "0")
+            one.set("mapMissingTo", str(int(codes[len(categories), i])))
     return columns
 
 

@@ -1,4 +1,4 @@
-"""Which columns come in and which are derived from them: values, without any arithmetic.
+"""Which columns come in, which are derived from them and what stands for what is missing: values, no arithmetic.
 
 The arithmetic is twice: `longshore.trainer.features` for fitting, `longshore.trainer.export` for serving.
 """
@@ -68,12 +68,18 @@ class Clusters:
     seed: int
 
 
+Missing = Literal["median", "most frequent", "drop column", "drop row"]
+"""What stands for a value that is missing, or no finite float32: its column's median, or its most frequent value (for
+categories, too). Or nothing does: a column that had such values is a constant, which tells a model nothing; or rows with
+missing features are not fitted on (and answered with the median, as every record is)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Which columns come in, in order, and which are derived from them.
 
     Ratios and turns are of raw columns and imputed with them. The others are of imputed columns, ratios and turns among
-    them.
+    them. Categories become a column each, or (`ordinal`) one column of their number in alphabetical order.
     """
 
     numeric: tuple[str, ...]
@@ -88,6 +94,8 @@ class Recipe:
     """The columns that say where a row is, where prices of the neighbourhood are wanted: the place and its turns."""
     around: tuple[str, ...] = ()
     """The columns whose means in the neighbourhood are wanted with the prices."""
+    missing: Missing = "median"
+    ordinal: bool = False
 
     @property
     def imputed(self) -> tuple[str, ...]:
@@ -105,8 +113,9 @@ class Preparation:
 
     `derived`: ratios and turned axes; `curves`: heavy tails drawn in, likeness to typical values, ordinal buckets;
     `clusters`: how many centres on the map; `hood`: prices of the neighbourhood (`longshore.trainer.neighbours`);
-    `select`: only columns that matter to a small forest; `target`: what the model predicts, turned back afterwards.
-    What a schema has no columns for is left out.
+    `missing`, `ordinal`: as in `Recipe`; `select`: only columns that matter to a small forest; `target`: what the model
+    predicts, turned back afterwards, and `bounded`: kept within what targets were seen. What a schema has no columns for
+    is left out.
     """
 
     derived: bool = True
@@ -116,6 +125,9 @@ class Preparation:
     select: bool = False
     scale: Literal["none", "standard", "min-max"] = "none"
     target: Literal["plain", "log", "root"] = "plain"
+    missing: Missing = "median"
+    ordinal: bool = False
+    bounded: bool = False
 
 
 PLAIN = Preparation()

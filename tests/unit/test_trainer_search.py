@@ -17,7 +17,7 @@ import pytest
 from tests.trainer_rows import NUMBERS, SCHEMAS, make_rows
 
 from longshore.cli.app import App
-from longshore.cli.train import _asked
+from longshore.cli.train import _asked, _report_stage
 from longshore.config import Settings, TrainerSettings
 from longshore.errors import ConfigurationError, IntegrityError
 from longshore.schema import districts
@@ -73,6 +73,11 @@ def made(settings: TrainerSettings = FULL, rows: LabelledRows | None = None, **g
     return make(rows or make_rows(NUMBERS, 300), None, settings, QUIET, **given)
 
 
+TARGETS: tuple[Any, ...] = ("plain", "log", "root")
+MISSING: tuple[tuple[Any, bool], ...] = (
+    *(("most frequent", False), ("most frequent", True), ("median", True)),
+    *(("drop column", False), ("drop row", False)),
+)
 DESIGNS = [
     *space.shortlist(1)[:5],
     Design("turned back", "linear", Preparation(curves=True, clusters=4, scale="min-max", target="log")),
@@ -80,6 +85,14 @@ DESIGNS = [
         Design(target, "boosting", Preparation(hood=True, clusters=5, curves=True, select=True, target=target),
                (("max_iter", 20),))  # type: ignore[arg-type]
         for target in ("plain", "log", "root")
+    ),
+    *(
+        Design(f"{missing} {ordinal}", "boosting", Preparation(missing=missing, ordinal=ordinal), (("max_iter", 20),))
+        for missing, ordinal in MISSING
+    ),
+    *(
+        Design(f"bounded {target}", "linear", Preparation(scale="min-max", target=target, bounded=True))
+        for target in TARGETS
     ),
     Design(
         "mixed",
@@ -216,7 +229,7 @@ def test_the_manifest_tells_of_every_candidate(small: None) -> None:
     assert {"shortlist", "preparation", "settings", "mixture"} <= {entry["stage"] for entry in search["candidates"]}
     assert best["interval"][0] < best["rmse"] < best["interval"][1] and len(best["fold_rmse"]) == FOLDS
     assert search["chosen"] in {entry["name"] for entry in search["candidates"]}
-    assert [point["rows"] for point in search["learning_curve"]] == [25, 50, 100, 200]
+    assert [point["rows"] for point in search["learning_curve"]] == [25, 70, 200]
     assert all(point["train_rmse"] < point["rmse"] for point in search["learning_curve"])
     assert {entry["column"] for entry in search["importances"]} == {"flow", "heat"}
     with np.load(io.BytesIO(version.files["candidates.npz"])) as kept:
@@ -230,7 +243,7 @@ def test_the_manifest_tells_of_every_candidate(small: None) -> None:
 
 def test_the_budget_in_fits_is_kept_and_its_end_is_told(small: None) -> None:
     search = made(FULL.model_copy(update={"search_fits": 36})).search
-    curve_and_importances = 4 * FOLDS
+    curve_and_importances = 2 * FOLDS * 4 + 1  # of a mixture, each member's
     assert search["fits"] <= 36 + curve_and_importances and search["stopped"] == "fits"
 
 
@@ -288,7 +301,7 @@ def test_the_choice_takes_fewer_trees_where_that_is_as_good() -> None:
     rows = make_rows(NUMBERS, 300)
     error = np.random.default_rng(0).normal(size=300)
     best = scored("best", rows.target + error, rows, trees=600)
-    near = scored("near", rows.target + 1.002 * error, rows, trees=100)
+    near = scored("near", rows.target + 1.0005 * error, rows, trees=100)
     worse = scored("worse", rows.target + 1.1 * error, rows, trees=1)
     assert plan.choice([best, near, worse])[0] is near
     assert plan.choice([best, worse])[0] is best
@@ -362,3 +375,15 @@ def test_a_batch_run_searches_and_a_request_is_answered_quickly(
     asked = _asked(App(settings), None, quick=quick, follow=follow).settings.trainer
     assert (asked.search, asked.seed) == (searched, 5)
     assert _asked(App(settings), 9, quick=quick, follow=follow).settings.trainer.seed == 9
+
+
+def test_what_a_search_reports_can_be_logged_by_a_follower(small: None) -> None:
+    """Beside the stage, whose name is taken; each candidate's figures come with its step."""
+    told: list[dict[str, Any]] = []
+
+    def report(stage: str, figures: dict[str, Any]) -> None:
+        _report_stage(stage, figures)
+        told.append(figures)
+
+    make(make_rows(NUMBERS, 300), None, FULL, report)
+    assert {"shortlist", "preparation", "settings"} <= {figures["step"] for figures in told if "step" in figures}

@@ -9,17 +9,18 @@ every RMSE is cross-validated, in the target's unit, and every interval is [lo, 
       "stopped": null, or why the search ended before its plan did ("fits", "seconds"),
       "chosen": the name of the chosen candidate, "why": one sentence,
       "candidates": [                          # best first, at most 200
-        {"name": "boosting 7", "stage": "shortlist" | "preparation" | "settings" | "mixture" | "training set",
+        {"name": "boosting 7", "stage": "shortlist" | "preparation" | "settings" | "mixture" | "bounds"
+                                  | "training set",
          "share": part of each fold's training rows it was fitted on (1.0: all),
          "rmse": 40123.4, "interval": [..], "fold_rmse": [..], "train_rmse": 31000.2,
          "fits": 3, "seconds": 12.3 (processor time),
          "servable": true, "design": {"family": "boosting", "preparation": {..}, "settings": {..}, "seed": 42}
                                      (a mixture: "members": [{"weight": .., "family": ..}, ..] for "settings")}],
-      "learning_curve": [                      # of the chosen one, fewest rows first
+      "learning_curve": [                      # of the chosen one, fewest rows first; a mixture's from its members
         {"rows": 2750, "train_rmse": .., "rmse": .., "interval": [..]}],
       "importances": [                         # of the chosen one, most important first, at most 20
-        {"column": "median_income", "rmse_increase": mean over folds of the RMSE added by permuting the column,
-         "by_fold": [..]}]
+        {"column": "median_income", "rmse_increase": mean over them of the RMSE added by permuting the column,
+         "by_fold": [..] (the folds it was measured on: the largest)}]
     }
 
 The ten best candidates' out-of-fold predictions (float32, a number for each training row, in the order of the

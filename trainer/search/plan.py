@@ -1,11 +1,13 @@
-"""The search as a fixed sequence: shortlist, preparation, settings, mixtures, choice. Each stage goes on with the best.
+"""The search as a fixed sequence: shortlist, preparation, settings, mixtures, choice, bounds. Each goes on with the best.
 
 1. *shortlist*: one design of each family, on half of each fold's training rows.
-2. *preparation*: the best family's preparation, one choice after the other; what brings enough stays.
+2. *preparation*: the best family's preparation: neighbourhoods, then every other choice upon what that gave; what brings
+   enough stays, of several the best one or, if that brings enough once more, all of them together.
 3. *settings*: settings of the leading families drawn at random, successively halved (Jamieson & Talwalkar 2016): many
    on part of the rows, the best of them on all.
 4. *mixtures*: the mean, and the least-squares mean, of the best of each family; these cost no fit.
 5. The choice: the least cross-validated RMSE among what can be served, fewer trees where that is as good.
+6. *bounds*: its predictions kept within the targets it was fitted on, if that lowers its RMSE; no fit either.
 
 Every step is decided by out-of-fold predictions of training rows. With the same rows, seed and budget in fits it is the
 same, however many jobs share the work.
@@ -20,14 +22,14 @@ from longshore.trainer.designs import Design
 from longshore.trainer.recipe import Preparation
 from longshore.trainer.search import space
 from longshore.trainer.search.running import Runner, Told
-from longshore.trainer.search.scoring import Scored, stacking, voting
+from longshore.trainer.search.scoring import Scored, bounded, stacking, voting
 
 SHORTLIST_SHARE = 0.5
 BRINGS_ENOUGH = 0.998
 """A preparation must lower the RMSE to this part: less is noise, and every step is served."""
-AS_GOOD = 1.003
+AS_GOOD = 1.001
 """Within this part of the best, the candidate with the fewest trees is chosen."""
-RUNGS = ((0.35, 8), (1.0, 3))
+RUNGS = ((0.35, 6), (1.0, 3))
 """Boosting's settings: on which share of the rows, how many."""
 OTHERS_RUNGS = ((0.35, 3), (1.0, 1))
 MIXED = ("boosting", "extra trees", "forest")
@@ -59,6 +61,10 @@ def search(runner: Runner, seed: int, max_trees: int, told: Told) -> Found:
         told(one)
     able = [one for one in (*whole, *mixed) if one.design.servable]
     chosen, why = choice([one for one in able if one.design.trees <= max_trees] or able)
+    held = bounded(chosen, runner.folds)
+    if held.rmse < chosen.rmse:
+        told(held)
+        mixed, chosen, why = [*mixed, held], held, f"{why}; within the bounds of the training targets it is better still"
     return Found(_ranked([*short, *tuned, *prepared, *mixed]), chosen, why)
 
 
@@ -73,19 +79,36 @@ def choice(able: list[Scored]) -> tuple[Scored, str]:
 
 
 def _prepared(runner: Runner, start: Design, told: Told) -> tuple[list[Scored], Preparation]:
-    """Every choice of a design's preparation changed in turn, kept where that brings enough; and what was kept."""
-    positive = bool((runner.rows.target > 0).all())
+    """Every choice of a design's preparation tried, and what was kept of them."""
     scored = runner.score("preparation", [start], told=told, needed=1)
-    best, tried = scored[0], {runner.effect(start)}
-    for i in range(len(space.preparations(start, positive=positive))):
-        changed = space.preparations(best.design, positive=positive)[i]
-        if runner.effect(changed) in tried:
-            continue
-        tried.add(runner.effect(changed))
-        for one in runner.score("preparation", [changed], told=told):
-            scored.append(one)
-            best = one if one.rmse < BRINGS_ENOUGH * best.rmse else best
+    best = scored[0]
+    for step in space.PREPARING:
+        changes = _different(runner, best.design, step)
+        tried = runner.score("preparation", [design for _, design in changes], told=told)
+        better = [
+            (one, change)
+            for one, (change, _) in zip(tried, changes, strict=False)
+            if one.rmse < BRINGS_ENOUGH * best.rmse
+        ]
+        better.sort(key=lambda each: each[0].rmse)
+        if len(better) > 1:
+            together = runner.score("preparation", [space.together(best.design, [c for _, c in better])], told=told)
+            tried += together
+            better = [(one, {}) for one in together if one.rmse < BRINGS_ENOUGH * better[0][0].rmse] + better
+        scored += tried
+        best = better[0][0] if better else best
     return scored, best.design.preparation
+
+
+def _different(runner: Runner, design: Design, step: tuple[str, ...]) -> list[tuple[space.Change, Design]]:
+    """The changes of a step that come to something with these rows, with the changed design."""
+    positive, seen, found = bool((runner.rows.target > 0).all()), {runner.effect(design)}, []
+    for name, change in space.changes(design, positive=positive, incomplete=runner.incomplete).items():
+        changed = space.changed(design, name, change)
+        if name in step and runner.effect(changed) not in seen:
+            seen.add(runner.effect(changed))
+            found.append((change, changed))
+    return found
 
 
 def _halved(runner: Runner, start: Design, rungs: tuple[tuple[float, int], ...], told: Told) -> list[Scored]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,23 @@ def stacking(name: str, members: list[Scored], folds: Folds) -> Scored:
         mixed[inside] = predictions[inside] @ _weights(predictions[outside], folds.target[outside])
     design = _mixture(name, "stacking", members, _weights(predictions, folds.target))
     return Scored(design, "mixture", 1.0, mixed, figures(mixed, folds))
+
+
+def bounded(one: Scored, folds: Folds) -> Scored:
+    """The same with predictions kept within the targets it was fitted on: each fold's within the others'. No fit."""
+    kept = one.out_of_fold.copy()
+    for i in range(folds.count):
+        inside = folds.fold == i
+        kept[inside] = kept_within(folds.target[~inside], kept[inside])
+    design = replace(
+        one.design, name=f"{one.design.name} bounded", preparation=replace(one.design.preparation, bounded=True)
+    )
+    return Scored(design, "bounds", one.share, kept, figures(kept, folds), one.train_rmse)
+
+
+def kept_within(seen: Floats, prediction: Floats) -> Floats:
+    """Predictions not below the least target seen, nor above the largest (`longshore.trainer.targets`)."""
+    return np.clip(prediction, seen.min(), seen.max()) if len(seen) else prediction
 
 
 def _weights(predictions: Floats, target: Floats) -> Floats:

@@ -11,8 +11,22 @@ from longshore.trainer.designs import Design, Value
 from longshore.trainer.recipe import Preparation
 
 TREES = Preparation()
+LINED = ("linear", "k-neighbours")
 LINES = Preparation(curves=True, clusters=20, scale="standard")
 """For models that measure distances or add up columns: tails drawn in, everything on one scale."""
+
+Change = dict[str, Any]
+"""Fields of a preparation with their new values."""
+PREPARING = (
+    ("hood",),
+    (
+        *("derived", "clusters", "curves", "select", "ordinal", "log", "root"),
+        *("most frequent", "drop column", "drop row", "min-max"),
+    ),
+)
+"""The names of choices in the order of their steps: neighbourhoods bring most, what else helps is seen upon them."""
+MOST_DROPPED = 0.5
+"""Where more rows than this miss a feature, rows are not dropped for it."""
 
 START: dict[str, dict[str, Value]] = {
     "linear": {"alpha": 1.0},
@@ -60,30 +74,48 @@ RANGES: dict[str, dict[str, tuple[Value, ...]]] = {
 
 def shortlist(seed: int) -> list[Design]:
     """One design of each family."""
-    lines = ("linear", "k-neighbours")
     return [
-        Design(family, family, LINES if family in lines else TREES, tuple(settings.items()), seed=seed)
+        Design(family, family, LINES if family in LINED else TREES, tuple(settings.items()), seed=seed)
         for family, settings in START.items()
     ]
 
 
-def preparations(design: Design, *, positive: bool) -> list[Design]:
-    """The design with one choice of its preparation changed; `positive`: the target has a logarithm."""
+def changes(design: Design, *, positive: bool, incomplete: float) -> dict[str, Change]:
+    """The choices of a preparation by name, each as what changes.
+
+    `positive`: the target has a logarithm; `incomplete`: the share of rows that miss a feature.
+    """
     now = design.preparation
-    changes: dict[str, dict[str, Any]] = {
+    found: dict[str, Change] = {
         "hood": {"hood": not now.hood},
         "derived": {"derived": not now.derived},
         "clusters": {"clusters": 0 if now.clusters else 20},
         "curves": {"curves": not now.curves},
         "select": {"select": not now.select},
+        "ordinal": {"ordinal": not now.ordinal},
     }
     if positive:
-        changes |= {name: {"target": "plain" if now.target == name else name} for name in ("log", "root")}
-    made = []
-    for name, change in changes.items():
-        changed = replace(now, **change)
-        made.append(replace(design, name=f"{design.name} {_sign(now, changed)}{name}", preparation=changed))
-    return made
+        found |= {name: {"target": name} for name in ("log", "root")}
+    if incomplete:
+        found |= {name: {"missing": name} for name in ("most frequent", "drop column")}
+    if 0 < incomplete <= MOST_DROPPED:
+        found["drop row"] = {"missing": "drop row"}
+    if design.family in LINED:
+        found["min-max"] = {"scale": "min-max"}
+    return found
+
+
+def changed(design: Design, name: str, change: Change) -> Design:
+    """The design with a choice of its preparation changed, named for it: + where something was added, − taken away."""
+    sign = "+" if all(value and value != "plain" for value in change.values()) else "-"
+    return replace(design, name=f"{design.name} {sign}{name}", preparation=replace(design.preparation, **change))
+
+
+def together(design: Design, several: list[Change]) -> Design:
+    """The design with several choices changed; of two about the same, the first counts."""
+    joined = {key: value for change in reversed(several) for key, value in change.items()}
+    names = ", ".join(str(key if value in (True, False) else value) for key, value in joined.items())
+    return replace(design, name=f"{design.name} +({names})", preparation=replace(design.preparation, **joined))
 
 
 def drawn(design: Design, count: int) -> list[Design]:
@@ -96,9 +128,3 @@ def drawn(design: Design, count: int) -> list[Design]:
         found.setdefault(settings, replace(design, name=f"{design.family} {len(found) + 1}", settings=settings))
     return list(found.values())
 
-
-def _sign(before: Preparation, after: Preparation) -> str:
-    """+ where something was added, − where it was taken away."""
-    added = sum(bool(getattr(after, name)) for name in ("hood", "derived", "clusters", "curves", "select"))
-    had = sum(bool(getattr(before, name)) for name in ("hood", "derived", "clusters", "curves", "select"))
-    return "+" if added > had or after.target != "plain" else "-"

@@ -27,8 +27,8 @@ def main(kills: int, seed: int | None, folder: Path, keep: bool) -> None:
 
     The first half of the kills is among batch runs (`train --trigger-id`, two of one name at once), the second among
     two followers (`train --follow`) on a Kafka of the run's own, with requests sent twice and requests about a former
-    model. Every process has its fate drawn: it dies after a step (a file synced, linked, renamed or removed), some
-    time after it claimed a request, or some time after its start.
+    model. Every process has its fate drawn: it dies after a step (a file synced, linked, renamed or removed), soon
+    after it told of a stage, or some time after its start. A kill counts if there was work to be interrupted.
 
     Looked at every 10 ms: no half version is ever visible, the history only grows. In the end: every request has
     exactly one outcome, at most one version and one promotion; model.events and Redis hold what the registry says.

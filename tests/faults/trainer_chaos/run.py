@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -31,14 +32,16 @@ from longshore.records import RetrainRequest, Window
 from longshore.registry import Registry
 from longshore.schema import districts
 from longshore.topics import Topics
+from longshore.trainer.training import STAGES
 
 ROWS = 600
 """Of a batch run's file, and fresh ones for a request."""
 FACTORS = (1.0, 2.0)
 """Prices by turns: whatever is trained on the newer rows is better on them, so that there is something to promote."""
-FATES = ("step", "step", "step", "work", "moment")
-"""When a process dies: after a step of the registry's files, some time after its claim, or after its start."""
-MOST_STEPS, LONGEST_S, NEVER = 28, 6.0, float("inf")
+FATES = ("step", "step", "step", "stage", "stage", "stage", "moment")
+"""When a process dies: after a step of the registry's files, soon after it told of a stage (both however slow the
+machine is), or some time after its start."""
+MOST_STEPS, LONGEST_S, SOON_S, NEVER = 28, 6.0, 0.7, float("inf")
 """A request takes about so many steps."""
 PATIENCE_S, PAUSE_S = 120.0, 0.01
 TWICE_EVERY, STALE_EVERY = 3, 4
@@ -55,6 +58,10 @@ VARIABLES = {
     "OMP_NUM_THREADS": "1",
 }
 
+TOLD = re.compile(rb'\[\d/\d\] (\w+)|"stage": "(\w+)"|"event": "(retraining(?: ended)?)"')
+"""What a trainer's log tells of how far it is."""
+IDLE, CLAIMED = "idle", "claimed"
+
 Say = Callable[[str], None]
 
 
@@ -66,15 +73,16 @@ class Place:
     process: ForkServerProcess | None = None
     doomed: bool = False
     moment: float = NEVER
-    after_claim_s: float = NEVER
+    after_stage: tuple[str, float] | None = None
     log: Path = Path()
     log_began: int = 0
 
-    def claims(self) -> bool:
-        """Whether the present process has begun to work on a request."""
+    def told(self) -> list[str]:
+        """How far the present process came, in its own words: stages, `claimed` before them, `idle` when work ended."""
         with self.log.open("rb") as log:
             log.seek(self.log_began)
-            return b'"event": "retraining"' in log.read()
+            words = [next(filter(None, match.groups())).decode() for match in TOLD.finditer(log.read())]
+        return [{"retraining": CLAIMED, "retraining ended": IDLE}.get(word, word) for word in words]
 
 
 @dataclass
@@ -188,14 +196,15 @@ class World:
 
     def _start(self, place: Place, arguments: tuple[str, ...], *, doomed: bool, longest_s: float) -> None:
         """One more process, which dies after a step or at a moment, or lives."""
-        place.doomed, place.moment, place.after_claim_s, steps = doomed, NEVER, NEVER, None
-        fate, at = self.chance.choice(FATES), self.chance.uniform(0.0, longest_s)
+        place.doomed, place.moment, place.after_stage, steps = doomed, NEVER, None, None
+        fate, at = self.chance.choice(FATES), self.chance.uniform(0.0, 1.0)
+        stage = self.chance.choice((CLAIMED, *STAGES))
         if doomed and fate == "step":
             steps = self.chance.randint(1, MOST_STEPS)
-        if doomed and fate == "work":
-            place.after_claim_s = at
-        if doomed:  # one that has nothing to do reaches no step and claims nothing
-            place.moment = time.monotonic() + (at if fate == "moment" else 3 * longest_s)
+        if doomed and fate == "stage":
+            place.after_stage = stage, at * SOON_S
+        if doomed and fate == "moment":
+            place.moment = time.monotonic() + at * longest_s
         place.log = self.folder / f"{place.name}.log"
         place.log_began = place.log.stat().st_size if place.log.exists() else 0
         place.log.touch()
@@ -210,8 +219,8 @@ class World:
         if process is None:
             return None
         code = process.exitcode
-        if place.after_claim_s < NEVER and place.claims():
-            place.moment, place.after_claim_s = time.monotonic() + place.after_claim_s, NEVER
+        if place.after_stage is not None and place.after_stage[0] in place.told():
+            place.moment, place.after_stage = time.monotonic() + place.after_stage[1], None
         if code is None and time.monotonic() < place.moment:
             return None
         by_itself = code is not None
@@ -220,12 +229,20 @@ class World:
         place.process = None
         code = process.exitcode
         if code == -signal.SIGKILL:
-            self.done["kills"] += 1
-            self.done["killed after a step" if by_itself else "killed at a moment"] += 1
-            self.done[f"kills of {place.name.partition('-')[0]}"] += 1
+            self._killed(place, "after a step" if by_itself else "at a moment")
         elif code:
             self.troubles.append(f"{place.name} ended with {code}: see {place.name}.log")
         return code
+
+    def _killed(self, place: Place, when: str) -> None:
+        """Count it, if there was work to be interrupted."""
+        stage = (place.told() or [IDLE])[-1]
+        if stage == IDLE:
+            self.done["killed idle, not counted"] += 1
+            return
+        self.done["kills"] += 1
+        self.done[f"killed {when}"] += 1
+        self.done[f"killed: {place.name.partition('-')[0]}, {stage}"] += 1
 
     def _end(self, places: list[Place]) -> None:
         """SIGTERM, which must end them well once what they did is committed."""
@@ -248,7 +265,7 @@ class World:
 def world(settings: Settings, folder: Path, *, seed: int, longest_s: float = LONGEST_S) -> Iterator[World]:
     """Topics and a registry that is looked at all the while; all processes end with the context.
 
-    `longest_s`: how long after its claim or start a process may be killed.
+    `longest_s`: how long after its start a process may be killed.
     """
     topics = Topics.of(settings.topic_prefix, districts())
     create_topics(settings, topics.specs(settings))
