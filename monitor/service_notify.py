@@ -32,6 +32,8 @@ log = structlog.get_logger()
 MAX_BATCH = 500
 POLL_TIMEOUT_S = 0.2
 MOST_WAITING = 10_000
+"""At some kilobytes each."""
+
 COMMIT_INTERVAL_S = 1.0
 """How often positions that only passed over verdicts are committed."""
 
@@ -75,7 +77,8 @@ class Notifying:
         self._waiting = Waiting()
         self._backoff = Backoff(alerts.backoff_s, alerts.max_backoff_s, chance)
         self._repeat_backoff = Backoff(alerts.backoff_s, alerts.max_backoff_s, chance)
-        self._next_try = self._next_repeat = self._next_commit = clock()
+        self._next_try = self._next_commit = clock()
+        self._next_repeat = clock() + alerts.repeat_s
         self._refused = 0
         self._committed: dict[Place, int] = {}
 
@@ -146,7 +149,6 @@ class Notifying:
         self._waiting.done()
         self._backoff.succeeded()
         self._refused = 0
-        self._next_repeat = self._clock() + self._settings.alerts.repeat_s
 
     def _about(self, notice: Notice, answer: Answer) -> dict[str, object]:
         said = {"target": self._target.name, "kind": notice.kind, "id": notice.id, "waiting": len(self._waiting)}

@@ -43,7 +43,7 @@ def post(request: Request, timeout_s: float) -> Answer:
             return _answer(connection.getresponse())
     except TimeoutError:
         return Answer(0, f"no answer within {timeout_s:g} s")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # the last: a name that cannot be looked up
         return Answer(0, f"{type(error).__name__}: {error}"[:SAID_BYTES])
 
 
@@ -58,7 +58,7 @@ def check_reachable(url: str, timeout_s: float) -> None:
     try:
         with _connected(parts, timeout_s):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UnavailableError(f"{parts.hostname}: {error}", mend="see that it is up and the address is right") from error
 
 

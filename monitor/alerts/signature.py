@@ -71,4 +71,4 @@ def verify(
         return False
     expected = signature([key_of(secret, "the secret")], message_id, int(timestamp), body).encode()
     given = headers.get("webhook-signature", "").encode().split()
-    return any([hmac.compare_digest(expected, one) for one in given])
+    return any(hmac.compare_digest(expected, one) for one in given)
