@@ -3,7 +3,7 @@
 # No service is started by that (Debian's prometheus would be).
 set -euo pipefail
 
-declare -A package_of=([chromium]=chromium [prometheus]=prometheus [promtool]=prometheus [kcat]=kcat [haproxy]=haproxy)
+declare -A package_of=([chromium]=chromium [prometheus]=prometheus [promtool]=prometheus [prometheus-alertmanager]=prometheus-alertmanager [kcat]=kcat [haproxy]=haproxy)
 PATH="$PATH:/usr/sbin"
 missing=()
 for program in "${!package_of[@]}"; do

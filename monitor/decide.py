@@ -238,7 +238,7 @@ class Decider:
                 episode=told.episode.id,
                 p_value=min((stream.p_value for stream in told.episode.streams), default=1.0),
                 streams=told.episode.streams,
-                detail=told.detail | picture,
+                detail={"since": told.episode.window.start} | told.detail | picture,
             )
         )
 

@@ -1,27 +1,32 @@
-"""The monitor as a process: the counting role, the deciding role, or both.
+"""The monitor as a process: the counting role, the deciding role, the notifying role, or all.
 
-Both in one process are two threads: each blocks in its own polls and transactions, and one loop would let a slow
-transaction of one stall the other. A failure of either ends the process; the loops themselves are in `service_count`
-and `service_decide`.
+In one process each is a thread, the notifying role one for each target: they block in their own polls, transactions and
+requests, and one loop would let a slow one stall the others. A failure of any ends the process; the loops themselves are
+in `service_count`, `service_decide` and `service_notify`.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 from longshore.config import Settings
 from longshore.heap import collect_seldom
-from longshore.kafka.exactly_once import ExactlyOnce
+from longshore.kafka.exactly_once import AtLeastOnce, ExactlyOnce
+from longshore.monitor.alerts.configured import has_receivers, targets_of
+from longshore.monitor.alerts.targets import Target
 from longshore.monitor.models import Profiles
 from longshore.monitor.service_count import Counting, watermarks_from_panes
 from longshore.monitor.service_decide import Deciding
+from longshore.monitor.service_notify import Notifying, begin
 from longshore.schema import Schema
 from longshore.service import Runtime
 from longshore.topics import Topics
 
 ReadProfile = Callable[[str], bytes | None]
-Role = Callable[[], None]
+Role = Callable[..., None]
 
 
 class Pulse:
@@ -91,30 +96,61 @@ def run_decide(
         stream.close()
 
 
-ROLES = {"count": (run_count,), "decide": (run_decide,), "all": (run_count, run_decide)}
-"""What `--role` starts."""
+def run_notify(settings: Settings, schema: Schema, runtime: Runtime, *, target: Target, pulse: Pulse) -> None:
+    """Tell one target of what `drift.events` tells until `runtime.stop`."""
+    topic = Topics.of(settings.topic_prefix, schema).events
+    group = f"{settings.topic_prefix}{settings.monitor.group}.notify.{target.name}"
+    begin(settings, group, topic)
+    notifying = Notifying(settings, target)
+    stream = AtLeastOnce(
+        settings, group=group, topics=[topic], on_revoked=notifying.forget, on_lost=notifying.forget
+    )
+    try:
+        while not runtime.stop.is_set():
+            pulse.beat(f"notify {target.name}")
+            notifying.step(stream)
+    finally:
+        stream.close()
+
+
+ROLES: dict[str, tuple[Role, ...]] = {
+    "count": (run_count,),
+    "decide": (run_decide,),
+    "notify": (),
+    "all": (run_count, run_decide),
+}
+"""What `--role` starts, besides one `run_notify` for each target."""
+
+
+def _chosen(settings: Settings, role: str, **given: Any) -> dict[str, Role]:
+    """What a process of this role runs, by name; `all` notifies where anybody beyond the log is to be told."""
+    chosen: dict[str, Role] = {one.__name__.removeprefix("run_"): partial(one, **given) for one in ROLES[role]}
+    if role == "notify" or (role == "all" and has_receivers(settings.alerts)):
+        chosen |= {f"notify {target.name}": partial(run_notify, target=target) for target in targets_of(settings.alerts)}
+    return chosen
 
 
 def run(
     settings: Settings, schema: Schema, runtime: Runtime, *, role: str, instance: str, read_profile: ReadProfile
 ) -> None:
     """Run a role until `runtime.stop`; the first failure of a thread ends all and is raised here."""
-    chosen = ROLES[role]
-    pulse = Pulse(runtime, [run_one.__name__.removeprefix("run_") for run_one in chosen])
+    chosen = _chosen(settings, role, instance=instance, read_profile=read_profile)
+    pulse = Pulse(runtime, list(chosen))
     failures: list[BaseException] = []
 
-    def guarded(run_one: Callable[..., None]) -> None:
+    def guarded(run_one: Role) -> None:
         try:
-            run_one(settings, schema, runtime, instance=instance, read_profile=read_profile, pulse=pulse)
+            run_one(settings, schema, runtime, pulse=pulse)
         except BaseException as error:  # a thread's failure must end the process, whatever it is
             failures.append(error)
             runtime.stop.set()
 
-    threads = [threading.Thread(target=guarded, args=(one,), name=one.__name__, daemon=True) for one in chosen[1:]]
+    first, *others = chosen
+    threads = [threading.Thread(target=guarded, args=(chosen[name],), name=name, daemon=True) for name in others]
     collect_seldom()
     for thread in threads:
         thread.start()
-    guarded(chosen[0])
+    guarded(chosen[first])
     for thread in threads:
         thread.join()
     if failures:

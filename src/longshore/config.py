@@ -10,19 +10,15 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from longshore.alert_settings import AlertSettings
 from longshore.errors import ConfigurationError
+from longshore.section import Section
 
 INTERVAL_LEVELS = (0.8, 0.9, 0.95)
 """Those at which a version's manifest says how far from a prediction the truth lies."""
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class KafkaSettings(Section):
@@ -202,6 +198,7 @@ class Settings(BaseSettings):
     signing: SigningSettings = SigningSettings()
     server: ServerSettings = ServerSettings()
     serve: ServeSettings = ServeSettings()
+    alerts: AlertSettings = AlertSettings()
 
     def registry(self) -> str:
         """The registry's address: the setting, or a folder under `home`."""
@@ -271,7 +268,7 @@ def _explain(error: ValidationError, path: Path | None) -> str:
     problems = []
     for item in error.errors(include_url=False, include_context=False):
         key = ".".join(str(part) for part in item["loc"])
-        secret = key.startswith("kafka.client") or "url" in key
+        secret = key.startswith(("kafka.client", "alerts.webhooks", "alerts.alertmanagers")) or "url" in key
         found = "" if secret or item["type"] == "extra_forbidden" else f" = {item['input']!r}"
         reason = "unknown key" if item["type"] == "extra_forbidden" else item["msg"][:1].lower() + item["msg"][1:]
         problems.append(f"{key}{found}: {reason}")

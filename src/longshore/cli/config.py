@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from longshore.cli.app import App, output_option, pass_app, print_json
+from longshore.monitor.alerts.configured import has_receivers, targets_of
 
 
 @click.group("config")
@@ -33,6 +34,8 @@ def show(app: App, output: str) -> None:
 def validate(app: App) -> None:
     """Check settings and schema; silent errors become loud ones before a service starts."""
     schema = app.schema
+    if has_receivers(app.settings.alerts):
+        targets_of(app.settings.alerts)
     click.echo(f"settings and schema {schema.name!r} ({len(schema.fields)} fields) are valid")
 
 
@@ -41,8 +44,10 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if hasattr(value, "get_secret_value"):
         text = value.get_secret_value()
-        # An address helps at 3 in the morning; the password in it must not be seen.
-        return re.sub(r"//[^@/]*@", "//***@", text) if "://" in text else "***"
+        # An address helps at 3 in the morning; the password in it must not be seen, nor the path of one of the web, which
+        # often holds a token.
+        shown = re.sub(r"//[^@/]*@", "//***@", text) if "://" in text else "***"
+        return re.sub(r"^(https?://[^/?]*).+", r"\1/***", shown)
     return str(value) if not isinstance(value, str | int | float | bool | list | tuple | None) else value
 
 

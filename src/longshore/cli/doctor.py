@@ -10,6 +10,8 @@ import click
 from longshore.cli.app import App, output_option, pass_app, print_json
 from longshore.errors import EXIT_FAILED, ConfigurationError, LongshoreError
 from longshore.kafka.admin import check_reachable, existing_topics, topic_setting
+from longshore.monitor.alerts.configured import has_receivers, targets_of
+from longshore.monitor.alerts.post import check_reachable as check_receiver
 from longshore.redis_store import ModelCache
 from longshore.registry import Registry
 
@@ -31,7 +33,7 @@ class Finding:
 @click.pass_context
 @pass_app
 def doctor(app: App, ctx: click.Context, output: str) -> None:
-    """Check schema, Kafka, topics, Redis and registry; exit 1 if anything is wrong."""
+    """Check schema, Kafka, topics, Redis, registry and who is to be told of drift; exit 1 if anything is wrong."""
     checks: dict[str, Callable[[], str]] = {
         "schema": lambda: f"{app.schema.name}, {len(app.schema.fields)} fields",
         "kafka": lambda: f"{check_reachable(app.settings)} broker(s)",
@@ -39,6 +41,8 @@ def doctor(app: App, ctx: click.Context, output: str) -> None:
         "redis": lambda: _redis(app),
         "registry": lambda: _registry(app),
     }
+    if has_receivers(app.settings.alerts):
+        checks["alerts"] = lambda: _alerts(app)
     findings = [_run(name, check) for name, check in checks.items()]
     if output == "json":
         print_json([{"check": f.check, "ok": f.good, "found": f.found} for f in findings])
@@ -91,3 +95,11 @@ def _registry(app: App) -> str:
     if alias is None:
         raise ConfigurationError("no champion yet", mend="run `longshore train`")
     return f"{len(registry.versions())} version(s), champion {alias.version}, generation {alias.generation}"
+
+
+def _alerts(app: App) -> str:
+    targets = [target for target in targets_of(app.settings.alerts) if target.url]
+    for target in targets:
+        check_receiver(target.url, app.settings.alerts.timeout_s)
+    names = ", ".join(target.name for target in targets)
+    return f"{names} can be reached; `longshore alerts test` sends them a message"

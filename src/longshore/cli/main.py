@@ -14,6 +14,7 @@ from longshore.config import Settings, load
 from longshore.errors import EXIT_FAILED, EXIT_USAGE, LongshoreError
 
 COMMANDS = {
+    "alerts": "longshore.cli.alerts:alerts",
     "config": "longshore.cli.config:config",
     "data": "longshore.cli.data:data",
     "dataset": "longshore.cli.dataset:dataset",
@@ -34,6 +35,7 @@ COMMANDS = {
 """Each command's place; imported when it is used, so that `--help` answers at once."""
 
 HELP = {
+    "alerts": "Who is told of drift: try it out.",
     "config": "Show or check the settings.",
     "data": "Fetch, generate or explore training data.",
     "dataset": "Versions of training sets: list, show, diff, verify, restore.",
@@ -43,7 +45,7 @@ HELP = {
     "drift": "Compare two files, or watch the stream's drift.",
     "local": "Embedded Kafka and Redis: up, down, status.",
     "model": "The registry: list, show, diff, promote, rollback, history, verify, gc, backup, restore.",
-    "monitor": "Count predictions and decide on drift (a service).",
+    "monitor": "Count predictions, decide on drift, tell of it (a service).",
     "produce": "Put records and labels on topics (a service).",
     "score": "Score records exactly once (a service).",
     "serve": "Answer single requests over HTTP, and a page for people (a service).",
