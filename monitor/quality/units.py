@@ -31,7 +31,11 @@ ROUND = np.array([*(True for _ in TENS), *(False for _ in CONVERSIONS)] * 2)
 """Which of them are powers of ten: preferred where others fit as well."""
 
 GROSS = 8.0
-"""Factors nearer to 1 than this are told only where all values have them: drift of a part could look the same."""
+"""Factors nearer to 1 than this are told only where all values have them and the window's mean is known well: drift could
+look the same."""
+
+KNOWN = 0.02
+"""The relative standard error of a window's mean at which it is."""
 
 LEAST_SHARE = 0.1
 LEAST_GAP = 0.05
@@ -130,7 +134,10 @@ def _log_ratio(found: float, expected: Floats) -> Floats:
 
 
 def _allowed(seen: Seen, rows: int) -> Floats:
-    """How far a mean may be off: 5 %, or three standard errors of it where a tenth of the rows were multiplied."""
+    """How far a mean may be off: 5 %, or three standard errors of it where a quarter of the rows were multiplied.
+
+    For factors near 1, 4 % where the mean is known well enough, and else nothing fits.
+    """
     mean = abs(seen.profile.mean)
-    error = 3 * seen.profile.std / mean / np.sqrt(rows / 4) if mean else 0.3
-    return np.where(_gross(), np.clip(error, 0.05, 0.3), 0.05)
+    error = seen.profile.std / mean / np.sqrt(rows) if mean else 1.0
+    return np.where(_gross(), np.clip(6 * error, 0.05, 0.3), 0.04 if error <= KNOWN else -1.0)
