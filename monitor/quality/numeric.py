@@ -26,7 +26,7 @@ OUTSIDE_FLOOR = 0.02
 """The share of values outside the reference's range from which on it matters, where they are far outside …"""
 
 NEAR_FLOOR = 0.05
-"""… and where they are not: then the other values must be distributed as ever, or it is drift."""
+"""… and where they are not: then they must be one number, a code for "unknown", and the others be distributed as ever."""
 
 
 def numeric_faults(seen: Seen, limit: float, outside_p: float) -> list[Fault]:
@@ -45,7 +45,8 @@ def _out_of_range(seen: Seen, limit: float, p: float) -> list[Fault]:
     low, high = float(seen.profile.edges[0]), float(seen.profile.edges[-1])
     mean = float(seen.sums[:-1][beyond].sum()) / seen.profile.scale / k
     far = mean > high + (high - low) or mean < low - (high - low)
-    if not far and (share < NEAR_FLOOR or not alike(seen.reference[~beyond], seen.values[~beyond])):
+    code = share >= NEAR_FLOOR and seen.single(beyond) and alike(seen.reference[~beyond], seen.values[~beyond])
+    if not far and not code:
         return []
     text = (
         f"{seen.name}: {share_text(share)} of the values lie outside {value_text(low)} … {value_text(high)}, "

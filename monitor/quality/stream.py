@@ -12,6 +12,9 @@ from longshore.profile import Ints, StreamProfile
 WIDTH = 1.95
 """Of the Kolmogorov-Smirnov distance: 99.9 % of two samples of one population are nearer than this over √(nm/(n+m))."""
 
+SINGLE = 20
+"""So many values before they can be told to be one number."""
+
 UNEVEN = 0.01
 """Added to it: values within a bin are taken as spread evenly."""
 
@@ -44,6 +47,17 @@ class Seen:
         found = np.zeros(len(self.values), dtype=np.bool_)
         found[[0, -1]] = self.reference[[0, -1]] == 0
         return found
+
+    def single(self, which: npt.NDArray[np.bool_], factor: int = 1) -> bool:
+        """Whether the values in some bins seem to be one number: their sum is a multiple of how many there are.
+
+        Different values come to that once in so many times. They are counted in steps: those of the reference's sums
+        (whole numbers have large ones), times `factor` where the values were multiplied by it.
+        """
+        count, total = int(self.values[which].sum()), int(self.sums[:-1][which].sum())
+        step = int(np.gcd.reduce(self.profile.sums)) or 1
+        step = next(each for each in (step * factor, step, 1) if total % each == 0)
+        return count >= SINGLE and total // step % count == 0
 
     def magnitude(self, which: npt.NDArray[np.bool_] | slice) -> float:
         """The mean absolute value of the window in some value bins; 0 where there are none. In the stream's unit."""

@@ -19,16 +19,20 @@ from longshore.monitor.quality.stream import Seen, nearness
 from longshore.pages.wording import share_text
 from longshore.profile import Floats
 
-CONVERSIONS = (1.8, 2.204_62, 2.54, 3.280_84, 3.6, 3.785_41, 4.184, 4.546_09, 10.763_9, 12, 24, 25.4, 28.349_5,
-               39.370_1, 57.295_8, 60, 1_024, 3_600, 86_400, 1_048_576)  # fmt: skip
-"""°F/°C (by differences), lb/kg, cm/in, ft/m, km/h per m/s, l/gal, J/cal, l/gal (imperial), ft²/m², months, hours,
-mm/in, g/oz, in/m, °/rad, seconds or minutes, KiB, seconds an hour, seconds a day, MiB; with their inverses."""
-
 TENS = tuple(10.0**power for power in range(1, 10))
 
-FACTORS = np.array([*TENS, *CONVERSIONS, *(1 / c for c in TENS), *(1 / c for c in CONVERSIONS)])
-ROUND = np.array([*(True for _ in TENS), *(False for _ in CONVERSIONS)] * 2)
-"""Which of them are powers of ten: preferred where others fit as well."""
+COMMON = (1.8, 2.204_62, 2.54, 3.280_84, 3.6, 12, 24, 60, 1_024, 3_600, 86_400)
+"""°F/°C (by differences), lb/kg, cm/in, ft/m, km/h per m/s; months, hours, minutes or seconds, KiB, seconds an hour and a day."""
+
+RARE = (3.785_41, 4.184, 4.546_09, 10.763_9, 25.4, 28.349_5, 39.370_1, 57.295_8, 1_048_576)
+"""l/gal, J/cal, l/gal (imperial), ft²/m², mm/in, g/oz, in/m, °/rad, MiB."""
+
+_UP = np.array([*TENS, *COMMON, *RARE])
+FACTORS = np.concatenate([_UP, 1 / _UP])
+"""All of them, with their inverses."""
+
+HANDICAP = np.repeat([[0.0, 0.25, 0.75]], [len(TENS), len(COMMON), len(RARE)], axis=1).repeat(2, axis=0).ravel()
+"""By how much a factor has to fit better than a power of ten, in units of what is allowed."""
 
 GROSS = 8.0
 """Factors nearer to 1 than this are told only where all values have them and the window's mean is known well: drift could
@@ -47,9 +51,6 @@ EXPLAINED = 1 / 3
 
 FEW = 5
 """So many values beyond the reference's range before their mean says anything."""
-
-SINGLE = 20
-"""So many values beyond the range, all the same, are one value (a code for "unknown") and no unit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +79,10 @@ def wrong_unit(seen: Seen, limit: float) -> list[Fault]:
     good &= _gross() | (gap >= LEAST_GAP_OF_ALL)
     if not good.any():
         return []
-    score = np.where(good, fits.gap / near + fits.size / allowed + 0.25 * ~ROUND, np.inf)
+    score = np.where(good, fits.gap / near + fits.size / allowed + HANDICAP, np.inf)
     at = int(np.argmin(score))
+    if seen.single(seen.beyond(), max(1, round(FACTORS[at]))):
+        return []  # a code for "unknown"
     share, factor = float(fits.share[at]), factor_text(float(FACTORS[at]))
     of = "all values" if share > 0.97 else f"{share_text(share)} of the values"
     text = f"{seen.name}: {of} look like the reference's multiplied by {factor}: another unit"
@@ -118,12 +121,9 @@ def _sizes(seen: Seen, share: Floats) -> Floats:
     there = (out * weights).sum(axis=1)
     most = 2.0**40 / profile.scale  # what a fixed-point value can be (`binning.SUM_LIMIT`)
     expected = (np.minimum(np.abs(held), most) * out * weights).sum(axis=1) / np.maximum(there, 1e-12)
-    count, total = int(seen.values[beyond].sum()), int(seen.sums[:-1][beyond].sum())
     overall = _log_ratio(seen.magnitude(slice(None)), (1 - share + share * FACTORS) * float(np.abs(means) @ weights))
-    if count < FEW:
+    if seen.values[beyond].sum() < FEW:
         return overall
-    if count >= SINGLE and total % count == 0:
-        return np.full(len(FACTORS), np.inf)
     return np.where(there > 0, _log_ratio(seen.magnitude(beyond), expected), np.inf)
 
 

