@@ -53,8 +53,8 @@ class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
     transaction tells. Not in the panes are: `late` records, behind it
     by more than the allowed lateness; `future` ones, ahead of their own scoring by more than an hour; `unreadable`
     ones, not predictions of this schema or of a version that the registry does not hold.
-    `aside` has them by pane, as (pane, late, future, unreadable): the pane in which the partition's watermark stood, or the
-    unreadable record's own; what is no prediction at all has none.
+    `aside` has them by pane, as (pane, late, future, unreadable): the pane in which the partition's watermark stood, or
+    the unreadable record's own; what is no prediction at all has none.
     """
 
     partition: int

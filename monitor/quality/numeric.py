@@ -61,7 +61,7 @@ def _frozen(seen: Seen, limit: float) -> list[Fault]:
     values, reference = np.where(inside, seen.values, 0), np.where(inside, seen.reference, 0)
     n, m = int(seen.values.sum()), int(seen.reference.sum())
     at = int(np.argmax(values / n - reference / m))
-    share, expected = values[at] / n, reference[at] / m
+    share, expected = float(values[at] / n), float(reference[at] / m)
     whole = share >= WHOLE and expected <= USUAL
     grown = share - expected >= PART and share >= TIMES * expected
     if not whole and not (grown and alike(np.delete(reference, at), np.delete(values, at))):
@@ -70,6 +70,6 @@ def _frozen(seen: Seen, limit: float) -> list[Fault]:
     if p > limit:
         return []
     value = value_text(float(seen.sums[at]) / seen.profile.scale / int(values[at]), 6)
-    text = f"{seen.name} stands still at about {value} in {share_text(share)} of the values, as {share_text(expected)} do"
+    text = f"{seen.name} stands still at about {value} in {share_text(share)} of the values; {share_text(expected)} do so"
     bound = WHOLE if whole and not grown else max(expected + PART, TIMES * expected)
     return [Fault(FaultKind.FROZEN, seen.name, share, expected, bound, p, f"{text} in the reference", about=value)]

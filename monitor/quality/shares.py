@@ -64,7 +64,7 @@ def constant(seen: Seen, limit: float, whole: float, usual: float) -> list[Fault
     if not n or not m:
         return []
     at = int(np.argmax(current))
-    share, expected = current[at] / n, reference[at] / m
+    share, expected = float(current[at] / n), float(reference[at] / m)
     p = min(1.0, len(current) * at_least(int(current[at]), n, int(reference[at]), m))
     if at >= len(seen.profile.categories) or share < whole or expected > usual or p > limit:
         return []

@@ -22,7 +22,7 @@ from longshore.profile import Floats
 TENS = tuple(10.0**power for power in range(1, 10))
 
 COMMON = (1.8, 2.204_62, 2.54, 3.280_84, 3.6, 12, 24, 60, 1_024, 3_600, 86_400)
-"""°F/°C (by differences), lb/kg, cm/in, ft/m, km/h per m/s; months, hours, minutes or seconds, KiB, seconds an hour and a day."""
+"""°F/°C (by differences), lb/kg, cm/in, ft/m, km/h per m/s; months, hours, minutes, KiB, seconds an hour and a day."""
 
 RARE = (3.785_41, 4.184, 4.546_09, 10.763_9, 25.4, 28.349_5, 39.370_1, 57.295_8, 1_048_576)
 """l/gal, J/cal, l/gal (imperial), ft²/m², mm/in, g/oz, in/m, °/rad, MiB."""
@@ -35,8 +35,8 @@ HANDICAP = np.repeat([[0.0, 0.25, 0.75]], [len(TENS), len(COMMON), len(RARE)], a
 """By how much a factor has to fit better than a power of ten, in units of what is allowed."""
 
 GROSS = 8.0
-"""Factors nearer to 1 than this are told only where all values have them and the window's mean is known well: drift could
-look the same."""
+"""Factors nearer to 1 than this are told only where all values have them and the window's mean is known well: drift
+could look the same."""
 
 KNOWN = 0.02
 """The relative standard error of a window's mean at which it is."""

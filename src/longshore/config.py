@@ -77,8 +77,8 @@ class MonitorSettings(Section):
     `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`. `provisional`: verdicts also on the
     next window while its panes are open, beside the final ones, which do not change by it.
 
-    `quality_run_length_records`: the mean number of records between false alerts of a fault of the data, at least (None:
-    as `run_length_records`). `quality_ignore`: kinds of faults, or `stream.kind`, that are not told and hold nothing.
+    `quality_run_length_records`: the least mean number of records between false alerts of a fault of the data (None: as
+    `run_length_records`). `quality_ignore`: kinds of faults, or `stream.kind`, that are not told and hold nothing.
     """
 
     group: str = "monitor"

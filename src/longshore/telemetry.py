@@ -63,7 +63,7 @@ LAST_VERDICT = Gauge("longshore_last_verdict_timestamp_seconds", "When the last 
 VERDICTS = Counter("longshore_verdicts_total", "Final verdicts", ["alert"])
 DRIFT_STATE = Gauge("longshore_drift_state", "1 for the decider's present state", ["state"])
 DRIFT_DISTANCE = Gauge("longshore_drift_distance", "Distances of the last final window", ["stream", "metric"])
-QUALITY_FAULT = Gauge("longshore_quality_fault", "1 while a fault of the data lasts, by kind and stream", ["kind", "stream"])
+QUALITY_FAULT = Gauge("longshore_quality_fault", "1 while a fault of the data lasts", ["kind", "stream"])
 QUARANTINE = Gauge("longshore_quarantine", "1 while faults of the data hold retraining back")
 
 # Trainer

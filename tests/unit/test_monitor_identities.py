@@ -50,7 +50,7 @@ def test_what_is_no_sketch_is_refused():
             IdSketch.from_text(text)
 
 
-@pytest.mark.parametrize("distinct", [300, 1_000, 8_000, 30_000, 200_000, 1_000_000])
+@pytest.mark.parametrize("distinct", [300, 1_000, 8_000, 30_000, 400_000])
 @pytest.mark.parametrize("again", [0.0, 0.2, 0.6])
 def test_the_share_of_repeated_records_is_near_the_truth(distinct, again):
     repeated = round(distinct * again / (1 - again))
@@ -70,7 +70,8 @@ def test_too_many_to_tell_is_said():
 
 def test_chance_is_told_as_often_as_stated():
     """Ids that never come twice: p-values below a level are at most as frequent as the level."""
-    p = np.array([sketch(ids(at, at + size)).repeated().p_value for size in (300, 2_500) for at in range(0, 10**6, 5_003)])
+    windows = [(at, size) for size in (300, 2_500) for at in range(0, 10**6, 5_003)]
+    p = np.array([sketch(ids(at, at + size)).repeated().p_value for at, size in windows])
     for level in (0.2, 0.05, 0.01):
         assert (p <= level).mean() <= level + 3 * np.sqrt(level / len(p)), level
     assert (p <= 0.2).mean() > 0.03, "and it is not blind"

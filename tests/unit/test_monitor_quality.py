@@ -60,7 +60,7 @@ FAULTS = {
     "unit x 1/100": ("cargo", lambda values: values / 100, FaultKind.UNIT, "1/100"),
     "unit x 60": ("crew", lambda values: values * 60, FaultKind.UNIT, "60"),
     "all null": ("crew", lambda values: values * np.nan, FaultKind.MISSING, ""),
-    "nominal null": ("flag", lambda values: values.where(False, None), FaultKind.MISSING, ""),
+    "nominal null": ("flag", lambda values: values.map(lambda _: None), FaultKind.MISSING, ""),
     "frozen": ("cargo", lambda values: values * 0 + values.iloc[0], FaultKind.FROZEN, None),
     "frozen number": ("crew", lambda values: values * 0 + 17, FaultKind.FROZEN, "17"),
     "a code for unknown": ("cargo", lambda values: values * 0 - 999, FaultKind.OUT_OF_RANGE, ""),
