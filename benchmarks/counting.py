@@ -32,6 +32,7 @@ from _counting_kafka import from_kafka
 from longshore.config import Settings
 from longshore.monitor.binning import count_columns
 from longshore.monitor.counts import StreamCounter
+from longshore.monitor.identities import IdSketch
 from longshore.monitor.derived import ratio
 from longshore.monitor.messages import Counted, PaneDelta, encode, pack_narrow, pack_small
 from longshore.monitor.models import PREDICTION, Profiles, Watched
@@ -137,17 +138,18 @@ def a_pane(profile: bytes) -> None:
     for rows in (1, 100, 10_000, 200_000):
         deltas = list(counter.count(columns, np.arange(rows), np.zeros(rows, dtype=np.int64)))
         counts, sums = sum(delta.counts for delta in deltas), sum(delta.sums for delta in deltas)
-        _tell_pane(rows, counts, sums, sum(delta.segments for delta in deltas))
+        _tell_pane(rows, counts, sums, sum(delta.segments for delta in deltas), columns.ids[:rows])
     random = np.random.default_rng(0)  # as many rows as would take days: every digit of a count is noise
     counts, sums = counts * 5_000 + random.integers(0, 5_000, total), sums * 5_000 + random.integers(0, 9**9, total)
     segments = sum(delta.segments for delta in deltas)
-    _tell_pane(10**9, counts, sums, segments * 5_000 + random.integers(0, 5_000, len(segments)))
+    _tell_pane(10**9, counts, sums, segments * 5_000 + random.integers(0, 5_000, len(segments)), columns.ids)
 
 
-def _tell_pane(rows: int, counts: Any, sums: Any, segments: Any) -> None:
-    delta = PaneDelta(0, "v1", "champion", rows, "0" * 12, pack_narrow(counts, sums))
+def _tell_pane(rows: int, counts: Any, sums: Any, segments: Any, hashes: Any) -> None:
+    ids = IdSketch.of(hashes).to_text()
+    delta = PaneDelta(0, "v1", "champion", rows, "0" * 12, pack_narrow(counts, sums), ids=ids)
     on_topic = len(encode(Counted(0, 1, 0, rows, START_MS, [delta])))
-    apart = f"segments apart {segments.nbytes:7,} and {len(pack_small(segments)):7,}"
+    apart = f"of them ids {len(ids):,}; segments apart {segments.nbytes:7,} and {len(pack_small(segments)):7,}"
     held = counts.nbytes + sums.nbytes
     print(f"  {rows:13,} rows: {held:7,} bytes in memory, {on_topic:7,} on the topic; {apart}", flush=True)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from longshore.monitor import messages
+from longshore.monitor import aside, messages
 from longshore.monitor.ahead import LookAhead
 from longshore.monitor.episodes import Episodes, Phase, Rules, Told
 from longshore.monitor.messages import (
@@ -26,6 +26,8 @@ from longshore.monitor.messages import (
     unpack_counts,
 )
 from longshore.monitor.models import Profiles
+from longshore.monitor.quality.judge import QualityRules
+from longshore.monitor.quarantine import Change, Quarantine
 from longshore.monitor.report import Report
 from longshore.monitor.sequence import Alarm
 from longshore.monitor.significance import FLOORS
@@ -54,6 +56,7 @@ class DeciderSettings:
     pane_ms: int
     lateness_ms: int
     provisional: bool
+    quality: QualityRules = QualityRules()
 
 
 @dataclass(slots=True)
@@ -65,7 +68,7 @@ class Outputs:
 
 
 class Decider:
-    """Applies pane messages in the order of their offsets."""
+    """Applies pane messages in the order of their offsets. `quarantine`: the data-quality faults that last."""
 
     def __init__(self, settings: DeciderSettings, profiles: Profiles, snapshot: Snapshot | None = None) -> None:
         self._settings = settings
@@ -80,6 +83,8 @@ class Decider:
         self._steps = [unpack_counts(step) for step in snapshot.steps] if snapshot else []
         self._judge = Judge(settings.alarm, settings.thresholds, settings.pane_ms)
         self._ahead = LookAhead(settings.pane_ms, snapshot.look if snapshot else None)
+        self.quarantine = Quarantine(settings.quality, snapshot.quarantine if snapshot else None)
+        self._episodes.held = self.quarantine.holds
 
     @property
     def next_offset(self) -> int:
@@ -138,6 +143,7 @@ class Decider:
                 last_index=self._last_index,
                 steps=[pack_counts(step) for step in self._steps],
                 look=self._ahead.last,
+                quarantine=self.quarantine.state,
             )
         )
 
@@ -158,6 +164,7 @@ class Decider:
             return
         self._read[message.partition] = message.last_offset + 1
         self._watermark.advance(message.partition, message.watermark, message.partitions)
+        aside.put(self._windows.state.pending, message.aside)
         for delta in message.panes:
             self._windows.add(delta, offset)
 
@@ -184,14 +191,21 @@ class Decider:
 
     def _verdict(self, filled: Filled, outputs: Outputs) -> None:
         verdict = self._judged(filled)
-        self._steps = verdict.steps
         self._last_window, self._last_index = verdict.judged.window, filled.index
-        told = self._episodes.on_verdict(verdict.judged)
+        changes = self.quarantine.on_window(filled, verdict.judged, self._episodes)
+        if not self.quarantine.held:
+            self._steps = verdict.steps
+        elif not self.quarantine.holds:
+            self._steps = []
+        told = self._episodes.on_verdict(self.quarantine.believed(verdict.judged))
         if any(one.kind == "resolved" for one in told):
             self._steps = []
         outputs.events.append(self._verdict_event(filled, verdict))
+        outputs.events += [self._quality_event(filled, change) for change in changes]
         for one in told:
             self._tell(one, outputs, report=verdict.report)
+        for one in self.quarantine.waits(self._episodes.state):
+            self._tell(one, outputs)
 
     def _look_ahead(self, watermark_ms: int, outputs: Outputs) -> None:
         """Tell of the next window before it is final; but for the look's number, nothing is remembered of it."""
@@ -208,7 +222,7 @@ class Decider:
         return self._event(
             "verdict",
             filled.era,
-            cause=episode.cause if episode else ("covariate" if verdict.report.alert else ""),
+            cause=episode.cause if episode else self.quarantine.cause_of(verdict.judged),
             phase=self.phase,
             window=verdict.judged.window,
             index=filled.index,
@@ -216,8 +230,12 @@ class Decider:
             episode=episode.id if episode else "",
             p_value=verdict.evidence.judged.p_value,
             streams=verdict.judged.streams,
-            detail=verdict.detail() | ({} if revision is None else {"revision": revision}),
+            detail=verdict.detail() | (self.quarantine.detail() if revision is None else {"revision": revision}),
         )
+
+    def _quality_event(self, filled: Filled, change: Change) -> DriftEvent:
+        given = {"cause": "quality", "episode": change.id, "p_value": change.p_value}
+        return self._event(change.kind, filled.era, phase=self.phase, detail=change.detail, **given)
 
     def _era_event(self, begun: EraBegun) -> DriftEvent:
         start = begun.pane * self._settings.pane_ms

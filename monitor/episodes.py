@@ -87,11 +87,15 @@ class Told:
 
 
 class Episodes:
-    """Moves the state by verdicts, labels, eras and rejections; each call returns what is to be told."""
+    """Moves the state by verdicts, labels, eras and rejections; each call returns what is to be told.
+
+    While it is `held` (`longshore.monitor.quarantine`), no request goes out and an open episode neither asks nor ends.
+    """
 
     def __init__(self, rules: Rules, state: EpisodeState | None = None) -> None:
         self._rules = rules
         self.state = state or EpisodeState()
+        self.held = False
 
     def on_verdict(self, verdict: Judged) -> list[Told]:
         """A closed window was judged."""
@@ -100,6 +104,8 @@ class Episodes:
             state.cooldown_left -= 1
             if state.cooldown_left <= 0:
                 state.phase = Phase.OK
+            return []
+        if self.held and state.episode is not None:
             return []
         state.recent = [*state.recent, verdict][-self._rules.among :]
         told = self._without_episode(verdict) if state.episode is None else self._within(state.episode)
@@ -177,7 +183,9 @@ class Episodes:
     def _ask(self) -> list[Told]:
         """The request, where labels suffice, the back-off is over and the drift is still there."""
         episode = self.state.episode
-        if episode is None or episode.back_off or not (self.state.recent and not self.state.recent[-1].calm):
+        if self.held or episode is None or episode.back_off:
+            return []
+        if not (self.state.recent and not self.state.recent[-1].calm):
             return []
         have = self._fresh_labels(episode) - episode.labels_base
         if have < self._rules.min_fresh_labels:

@@ -33,7 +33,7 @@ class PaneDelta(msgspec.Struct, frozen=True):
 
     `bins` holds the counts of all fine bins and their fixed-point sums (`pack_narrow`);
     `layout` names the profile that made the bins. `segments` holds the deciles' counts by segment, in the profile's
-    order; empty where they were not counted.
+    order, `ids` the sketch of the record ids (`identities.IdSketch`); each is empty where it was not counted.
     """
 
     pane: int
@@ -43,6 +43,7 @@ class PaneDelta(msgspec.Struct, frozen=True):
     layout: str
     bins: str
     segments: str = ""
+    ids: str = ""
 
 
 class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
@@ -52,6 +53,8 @@ class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
     transaction tells. Not in the panes are: `late` records, behind it
     by more than the allowed lateness; `future` ones, ahead of their own scoring by more than an hour; `unreadable`
     ones, not predictions of this schema or of a version that the registry does not hold.
+    `aside` has them by pane, as (pane, late, future, unreadable): the pane in which the partition's watermark stood, or
+    the unreadable record's own; what is no prediction at all has none.
     """
 
     partition: int
@@ -63,6 +66,7 @@ class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
     late: int = 0
     future: int = 0
     unreadable: int = 0
+    aside: list[tuple[int, int, int, int]] = []
     format: int = FORMAT
 
 

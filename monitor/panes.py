@@ -7,7 +7,7 @@ is decided here, by the partition's own content and order alone, so that it does
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.monitor.counts import StreamCounter
+from longshore.monitor.identities import Hashes, IdSketch
 from longshore.monitor.messages import NEVER, Counted, LabelsSeen, PaneDelta, pack_narrow, pack_small
 from longshore.monitor.models import Profiles, Watched
 from longshore.monitor.scored import ScoredColumns, ScoredDecoder, joined
@@ -42,18 +43,29 @@ class Labelled(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Pane:
-    """One pane's growing counts, int64[T], fixed-point sums, int64[T], and segments' deciles, int64[S·C]."""
+    """One pane's growing counts, int64[T], fixed-point sums, int64[T], and segments' deciles, int64[S·C].
+
+    `ids` holds the records' hashed ids, in pieces.
+    """
 
     watched: Watched
     records: int
     counts: Ints
     sums: Ints
     segments: Ints
+    ids: list[Hashes] = field(default_factory=list)
+
+    def sketch(self) -> str:
+        """The ids' sketch as text; empty where none were kept."""
+        return IdSketch.of(np.concatenate(self.ids)).to_text() if self.ids else ""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What one partition has counted since its last commit. `watermark` goes on from the commit before."""
+    """What one partition has counted since its last commit. `watermark` goes on from the commit before.
+
+    `aside` has what is in no pane as late, future and unreadable records by pane (`messages.Counted`).
+    """
 
     watermark: int = NEVER
     first_offset: int = -1
@@ -62,17 +74,24 @@ class Tally:
     future: int = 0
     unreadable: int = 0
     panes: dict[tuple[int, str, str], Pane] = field(default_factory=dict)
+    aside: dict[int, list[int]] = field(default_factory=dict)
 
     def after_commit(self) -> Tally:
         """An empty tally that goes on from this one."""
         return Tally(watermark=self.watermark)
+
+    def put_aside(self, panes: Ints, kind: int) -> None:
+        """Records that belong in no pane (0: late, 1: future, 2: unreadable), by the pane they are told with."""
+        for pane, number in zip(*(part.tolist() for part in np.unique(panes, return_counts=True)), strict=True):
+            if pane >= 0:  # not before the partition's first record
+                self.aside.setdefault(pane, [0, 0, 0])[kind] += number
 
     def message(self, partition: int, partitions: int) -> Counted:
         """The delta for `drift.panes`; panes in order, so that equal tallies give equal bytes."""
         deltas = [
             PaneDelta(
                 pane, version, route, held.records, held.watched.name,
-                pack_narrow(held.counts, held.sums), pack_small(held.segments),
+                pack_narrow(held.counts, held.sums), pack_small(held.segments), held.sketch(),
             )
             for (pane, version, route), held in sorted(self.panes.items())
         ]  # fmt: skip
@@ -86,6 +105,7 @@ class Tally:
             late=self.late,
             future=self.future,
             unreadable=self.unreadable,
+            aside=[(pane, late, future, bad) for pane, (late, future, bad) in sorted(self.aside.items())],
         )
 
 
@@ -154,6 +174,9 @@ class PaneCounter:
         tally.watermark = int(seen[-1])
         tally.future += int(future.sum())
         tally.late += int(late.sum())
+        stood = seen[:-1] // self._pane_ms
+        tally.put_aside(stood[late], 0)
+        tally.put_aside(stood[future], 1)
         return ~(future | late)
 
     def _closes(self, time: Any) -> Any:
@@ -169,8 +192,9 @@ class PaneCounter:
         fit = columns.good[rows] if watched is not None else np.zeros(len(rows), dtype=np.bool_)
         if not fit.all():
             aside = np.bincount(owners[rows[~fit]], minlength=len(tallies))
-            for tally, more in zip(tallies, aside.tolist(), strict=True):
+            for owner, (tally, more) in enumerate(zip(tallies, aside.tolist(), strict=True)):
                 tally.unreadable += more
+                tally.put_aside(columns.times[rows[~fit & (owners[rows] == owner)]] // self._pane_ms, 2)
             rows = rows[fit]
         if watched is None:
             return
@@ -182,6 +206,9 @@ class PaneCounter:
             held.counts += delta.counts
             held.sums += delta.sums
             held.segments += delta.segments
+        for at, ids in _runs(panes, columns.ids[rows]):
+            owner, pane = divmod(at, 1 << PANE_BITS)
+            tallies[owner].panes[pane, version, route].ids.append(ids)
 
     def _counter(self, watched: Watched) -> StreamCounter:
         if watched.name not in self._counters:
@@ -199,6 +226,14 @@ def _groups(columns: ScoredColumns, rows: Ints) -> dict[tuple[str, str], Ints]:
     for row in rows.tolist():
         groups.setdefault((columns.versions[row], columns.routes[row]), []).append(row)
     return {key: np.array(members, dtype=np.int64) for key, members in groups.items()}
+
+
+def _runs(panes: Ints, ids: Hashes) -> Iterator[tuple[int, Hashes]]:
+    """The ids of records in a row that are of one pane, with that pane; a pane may come more than once."""
+    if not len(panes):
+        return
+    starts = np.flatnonzero(np.r_[True, panes[1:] != panes[:-1]])
+    yield from zip(panes[starts].tolist(), np.split(ids, starts[1:]), strict=True)
 
 
 def _empty(watched: Watched) -> Pane:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from longshore.codec import MAX_DEPTH, MAX_EVENT_TIME, MAX_RECORD_BYTES, Codec
 from longshore.columns import fill
 from longshore.monitor.familiar import Familiar
+from longshore.monitor.identities import Hashes, hashed
 from longshore.profile import Floats, Ints
 from longshore.records import UNREADABLE
 from longshore.schema import Schema
@@ -40,6 +41,7 @@ class ScoredColumns:
         scored_at: int64[n], ms.
         versions: n model versions; those that come again are mostly one object.
         routes: n routes, likewise.
+        ids: uint32[n], hashes of the record ids (`longshore.monitor.identities`); 0 where the record is not good.
         good: bool[n], whether the prediction's record fits the schema; what it holds is missing where not.
         values: float64[numeric fields + 1, n], the fields in schema order and then the predictions; NaN is missing.
         texts: one sequence of n strings (None = missing) per nominal field, in schema order.
@@ -50,6 +52,7 @@ class ScoredColumns:
     scored_at: Ints
     versions: Sequence[str]
     routes: Sequence[str]
+    ids: Hashes
     good: npt.NDArray[np.bool_]
     values: Floats
     texts: Sequence[Sequence[str | None]]
@@ -95,11 +98,12 @@ class ScoredDecoder:
         if max(map(len, values), default=0) > MAX_RECORD_BYTES:
             raise _DoubtError
         *read, records = _fields(self._rows(values), len(READ) + 1)
-        _, _, _, *fields = _fields(records, 3 + self._numeric + self._nominal)
+        ids, _, _, *fields = _fields(records, 3 + self._numeric + self._nominal)
         table = np.empty((self._numeric + 1, len(values)))
         for row, column in zip(table, fields[: self._numeric], strict=False):
             fill(row, column)
-        return _columns(read, table, fields[self._numeric :], np.ones(len(values), dtype=np.bool_))
+        good = np.ones(len(values), dtype=np.bool_)
+        return _columns(read, hashed(ids), table, fields[self._numeric :], good)
 
     def _rows(self, values: Sequence[bytes]) -> list[Any]:
         """The values with their records, by the cheapest way that proves what the codec asks of a record.
@@ -138,12 +142,14 @@ class ScoredDecoder:
         decoded = self._codec.decode([bytes(record) for record in raw])
         good = np.zeros(len(raw), dtype=np.bool_)
         good[decoded.positions] = True
+        ids = np.zeros(len(raw), dtype=np.uint32)
+        ids[good] = hashed(decoded.columns.record_ids)
         table = np.full((self._numeric + 1, len(raw)), np.nan)
         table[:-1, good] = decoded.columns.numeric.T
         texts = np.full((self._nominal, len(raw)), None, dtype=object)
         for column, present in zip(texts, decoded.columns.nominal, strict=True):
             column[good] = present
-        return _columns(read, table, texts.tolist(), good)
+        return _columns(read, ids, table, texts.tolist(), good)
 
     def _one(self, value: bytes | None) -> Any:
         try:
@@ -173,7 +179,11 @@ def _fields(rows: Sequence[Any], width: int) -> list[tuple[Any, ...]]:
 
 
 def _columns(
-    read: Sequence[Sequence[Any]], table: Floats, texts: Sequence[Sequence[str | None]], good: npt.NDArray[np.bool_]
+    read: Sequence[Sequence[Any]],
+    ids: Hashes,
+    table: Floats,
+    texts: Sequence[Sequence[str | None]],
+    good: npt.NDArray[np.bool_],
 ) -> ScoredColumns:
     times, scored_at, predictions, versions, routes = read
     fill(table[-1], predictions)
@@ -182,6 +192,7 @@ def _columns(
         scored_at=np.fromiter(scored_at, np.int64, len(times)),
         versions=versions,
         routes=routes,
+        ids=ids,
         good=good,
         values=table,
         texts=texts,
@@ -198,6 +209,7 @@ def joined(pieces: Sequence[ScoredColumns]) -> ScoredColumns:
         scored_at=np.concatenate([piece.scored_at for piece in pieces]),
         versions=list(chain.from_iterable(piece.versions for piece in pieces)),
         routes=list(chain.from_iterable(piece.routes for piece in pieces)),
+        ids=np.concatenate([piece.ids for piece in pieces]),
         good=np.concatenate([piece.good for piece in pieces]),
         values=np.concatenate([piece.values for piece in pieces], axis=1),
         texts=[list(chain.from_iterable(of_field)) for of_field in by_field],

@@ -19,6 +19,8 @@ from longshore.monitor.calibration import RULES
 from longshore.monitor.decide import Decider, DeciderSettings, Outputs
 from longshore.monitor.episodes import Phase, Rules
 from longshore.monitor.models import Profiles
+from longshore.monitor.quality.faults import FaultKind
+from longshore.monitor.quality.judge import QualityRules
 from longshore.monitor.sequence import Alarm
 from longshore.monitor.snapshots import Snapshot, load_snapshot
 from longshore.records import DriftEvent
@@ -51,6 +53,22 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         pane_ms=int(monitor.pane_s * 1_000),
         lateness_ms=int(monitor.allowed_lateness_s * 1_000),
         provisional=monitor.provisional,
+        quality=_quality_rules(settings, schema),
+    )
+
+
+def _quality_rules(settings: Settings, schema: Schema) -> QualityRules:
+    monitor = settings.monitor
+    kinds = [kind.value for kind in FaultKind]
+    if unknown := [name for name in monitor.quality_ignore if name.rpartition(".")[2] not in kinds]:
+        raise ConfigurationError(
+            f"monitor.quality_ignore has {unknown[0]!r}, which is no kind of fault",
+            mend=f"give kinds, or stream.kind, of {', '.join(kinds)}",
+        )
+    return QualityRules(
+        run_length=monitor.quality_run_length_records or monitor.run_length_records,
+        ignored=frozenset(monitor.quality_ignore),
+        sources={each.name: (each.numerator, each.denominator) for each in schema.derived},
     )
 
 
@@ -66,6 +84,7 @@ class Deciding:
         self._decider: Decider | None = None
         self._gathered = Outputs([], [])
         self._opened: float | None = None
+        self._faults: set[tuple[str, str]] = set()
 
     def step(self, stream: ExactlyOnceStream) -> None:
         """One round: poll, apply, commit at once what there is to tell and the rest about once a second."""
@@ -94,6 +113,14 @@ class Deciding:
         )
         self._gathered, self._opened = Outputs([], []), None
         _measure(gathered.events, self._decider)
+        self._measure_quality(self._decider)
+
+    def _measure_quality(self, decider: Decider) -> None:
+        faults = {fault.name for fault in decider.quarantine.faults}
+        for name in self._faults | faults:
+            telemetry.QUALITY_FAULT.labels(*name).set(name in faults)
+        telemetry.QUARANTINE.set(decider.quarantine.holds)
+        self._faults = faults
 
     def finish(self, stream: ExactlyOnceStream) -> None:
         """Commit before the partition is given up; an abort leaves it to the next owner."""

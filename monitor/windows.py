@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 
 from longshore.errors import FormatError
+from longshore.monitor.aside import NO_ASIDE, Aside, added, taken
+from longshore.monitor.identities import IdSketch, both
 from longshore.monitor.messages import PaneDelta, pack, pack_small, unpack, unpack_small
 from longshore.monitor.models import Profiles, Watched
 from longshore.profile import Ints
@@ -51,6 +53,8 @@ class Filled:
     counts: Ints
     sums: Ints
     segments: Ints
+    ids: IdSketch | None = None
+    aside: Aside = NO_ASIDE
 
     def window(self, pane_ms: int) -> Window:
         """The stretch of event time it covers."""
@@ -66,6 +70,7 @@ class Open:
     counts: Ints
     sums: Ints
     segments: Ints
+    ids: IdSketch | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +100,9 @@ class WindowState(msgspec.Struct):
     bins: str = ""
     segments: str = ""
     late: int = 0
+    ids: str = ""
+    aside: Aside = NO_ASIDE
+    pending: dict[int, Aside] = {}
 
 
 class Windows:
@@ -108,6 +116,7 @@ class Windows:
         self._counts: Ints | None = None
         self._sums: Ints | None = None
         self._segments = unpack_small(self.state.segments)
+        self._ids = IdSketch.from_text(self.state.ids) if self.state.ids else None
         if self.state.bins:
             self._counts, self._sums = unpack(self.state.bins)
 
@@ -129,16 +138,17 @@ class Windows:
                 f"panes of {delta.version} were counted with profile {delta.layout}, the registry holds {watched.name}",
                 mend="point both monitor roles at one registry",
             )
-        segments = unpack_small(delta.segments)
+        segments, ids = unpack_small(delta.segments), IdSketch.from_text(delta.ids) if delta.ids else None
         versions = self._open.setdefault(delta.pane, {})
         held = versions.get(delta.version)
         if held is None:
-            versions[delta.version] = Open(offset, delta.records, counts, sums, segments)
+            versions[delta.version] = Open(offset, delta.records, counts, sums, segments, ids)
         else:
             held.records += delta.records
             held.counts = held.counts + counts
             held.sums = held.sums + sums
             held.segments = _together(held.segments, segments)
+            held.ids = both(held.ids, ids)
 
     def close_before(self, pane: int) -> Iterator[EraBegun | Filled]:
         """Close every pane below `pane`, oldest first, and tell what comes of it.
@@ -206,6 +216,7 @@ class Windows:
         counts, sums = self._counts, self._sums
         self.state.bins = "" if counts is None or sums is None else pack(counts, sums)
         self.state.segments = pack_small(self._segments)
+        self.state.ids = self._ids.to_text() if self._ids is not None else ""
         return self.state
 
     def _close(self, pane: int, versions: dict[str, Open]) -> Iterator[EraBegun | Filled]:
@@ -217,6 +228,7 @@ class Windows:
             state.index = 0
             self._start_window()
             yield EraBegun(before, era, pane)
+        state.aside = added(state.aside, taken(state.pending, pane))
         held = versions.get(state.era.version)
         if held is None:
             return
@@ -230,6 +242,9 @@ class Windows:
             state.first_pane = pane
             self._counts, self._sums = np.zeros_like(held.counts), np.zeros_like(held.sums)
             self._segments = np.zeros_like(held.segments)
+            self._ids = held.ids
+        else:
+            self._ids = both(self._ids, held.ids)
         self._segments = _together(self._segments, held.segments)
         self._counts, self._sums = self._counts + held.counts, self._sums + held.sums
         state.records += held.records
@@ -249,15 +264,18 @@ class Windows:
             counts=self._counts,
             sums=self._sums,
             segments=self._segments,
+            ids=self._ids,
+            aside=state.aside,
         )
         state.index += 1
         self._start_window()
         return filled
 
     def _start_window(self) -> None:
-        self._counts = self._sums = None
+        self._counts = self._sums = self._ids = None
         self._segments = np.zeros(0, np.int64)
         self.state.records, self.state.first_pane, self.state.end_pane = 0, -1, -1
+        self.state.aside = NO_ASIDE
 
     def _watched(self, version: str) -> Watched:
         watched = self._profiles.of(version)

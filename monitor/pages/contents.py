@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from longshore.monitor.pages.moved import Distribution, Range
 from longshore.monitor.pages.places import Places
+from longshore.monitor.pages.quality import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,4 @@ class Page:
     notes: list[str] = field(default_factory=list)
     level: str = ""
     places: Places | None = None
+    quality: list[Trouble] = field(default_factory=list)

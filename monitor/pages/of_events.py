@@ -10,6 +10,7 @@ from longshore.monitor.pages.history import History, values_of
 from longshore.monitor.pages.moved import Distribution, moved_ranges
 from longshore.monitor.pages.pictures import Pictures, pictures_of
 from longshore.monitor.pages.places import Places, places_of, segments_in
+from longshore.monitor.pages.quality import Quality
 from longshore.monitor.pages.story import Stories, Story
 from longshore.monitor.pages.usual_lines import Usual
 from longshore.monitor.pages.wording import METRICS
@@ -35,6 +36,7 @@ class EventsPage:
         self._history = History()
         self._stories = Stories()
         self._pictures = Pictures()
+        self._quality = Quality()
         self._eras: list[tuple[int, str]] = []
         self._last: Told | None = None
         self._verdict: Told | None = None
@@ -58,6 +60,7 @@ class EventsPage:
         self._last = told
         self._stories.add(told)
         self._pictures.add(event)
+        self._quality.add(event)
         if event.detail.get("segments"):
             self._told_places = event
         if event.kind == "verdict":
@@ -78,6 +81,7 @@ class EventsPage:
             "expected_false_alerts": self._history.expected_alerts or None,
             "episodes": [story.id for story in self.stories],
             "moved": self.stories[-1].moved() if self.stories else [],
+            "quality": self._quality.to_dict(),
         }
 
     def page(self, read: Callable[[str], Profile | None], *, name: str, now_ms: int) -> Page:
@@ -109,6 +113,7 @@ class EventsPage:
             notes=self._notes(versions, usual, parts),
             level=_level(verdict),
             places=self._places(usual),
+            quality=list(self._quality.found),
         )
 
     def _part(self, stream: Moved, verdict: DriftEvent, usual: dict[str, Usual]) -> Part:

@@ -6,6 +6,7 @@ from longshore.monitor.pages import bars, charts, places
 from longshore.monitor.pages.contents import Band, Line, Page, Part, Reading
 from longshore.monitor.pages.moved import Distribution, Range
 from longshore.monitor.pages.places import Places
+from longshore.monitor.pages.quality_section import quality_section
 from longshore.monitor.pages.style import CSS
 from longshore.monitor.pages.wording import METRICS, outside_text
 from longshore.pages import document
@@ -21,6 +22,8 @@ def html(page: Page) -> str:
 
 def _sections(page: Page) -> list[Markup]:
     sections = [document.headline(page.sentence, page.tiles, page.notes)]
+    if page.quality:
+        sections.append(quality_section(page.quality))
     if page.moments:
         sections.append(_evidence(page))
     if page.bands:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from longshore.monitor.pages.history import over_limit
+from longshore.monitor.pages.quality import KINDS
+from longshore.monitor.pages.quality import step_text as quarantined_text
 from longshore.pages.wording import count_text, listed
 from longshore.records import DriftEvent, ModelEvent
 from longshore.tracing.drift import Told
@@ -90,7 +92,7 @@ class Stories:
             return
         if event.kind == "verdict" and over_limit(event):
             self._over.append(event)
-        if not event.episode:
+        if not event.episode or event.kind in KINDS:
             return
         story = self.found.get(event.episode)
         if story is None:
@@ -135,8 +137,9 @@ def step_text(event: DriftEvent) -> str:
         )
     if event.kind == "attempt_closed":
         return f"Attempt {detail.get('attempt', '–')} closed, the challenger was rejected: {detail.get('reason', '–')}"
-    if event.kind == "resolved":
-        return f"Resolved: {detail.get('reason', 'no reason given')}"
+    if event.kind in ("quarantined", "resolved"):
+        reason = detail.get("reason", "no reason given")
+        return quarantined_text(event) if event.kind == "quarantined" else f"Resolved: {reason}"
     told = ", ".join(f"{key} {value}" for key, value in detail.items() if isinstance(value, str | int | float))
     return f"{event.kind.replace('_', ' ').capitalize()}{': ' + told if told else ''}"
 

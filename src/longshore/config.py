@@ -72,6 +72,9 @@ class MonitorSettings(Section):
     `run_length_records`: the mean number of records between false alerts; `alpha`, where given, is the limit itself.
     `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`. `provisional`: verdicts also on the
     next window while its panes are open, beside the final ones, which do not change by it.
+
+    `quality_run_length_records`: the least mean number of records between false alerts of a fault of the data (None: as
+    `run_length_records`). `quality_ignore`: kinds of faults, or `stream.kind`, that are not told and hold nothing.
     """
 
     group: str = "monitor"
@@ -87,6 +90,8 @@ class MonitorSettings(Section):
     min_fresh_labels: int = Field(default=2_000, ge=0)
     cooldown_windows: int = Field(default=3, ge=0)
     provisional: bool = True
+    quality_run_length_records: float | None = Field(default=None, ge=1_000)
+    quality_ignore: tuple[str, ...] = ()
 
 
 class TrainerSettings(Section):

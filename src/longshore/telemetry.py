@@ -70,6 +70,8 @@ NOTIFICATIONS_WAITING = Gauge("longshore_notifications_waiting", "State changes 
 NOTIFICATION_OLDEST = Gauge(
     "longshore_notification_oldest_timestamp_seconds", "When the oldest of those was written; 0: there is none", ["target"]
 )
+QUALITY_FAULT = Gauge("longshore_quality_fault", "1 while a fault of the data lasts", ["kind", "stream"])
+QUARANTINE = Gauge("longshore_quarantine", "1 while faults of the data hold retraining back")
 
 # Trainer
 TRAINING_STAGE = Gauge("longshore_training_stage", "1 for the stage a run is in", ["stage"])

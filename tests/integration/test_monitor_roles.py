@@ -82,11 +82,12 @@ def spawn(world, tmp_path):
 
 def dealt():
     calm, moved = rows(SHIFT_AT, 31), rows(TOTAL - SHIFT_AT, 32, factor=1.4)
+    calm.loc[500:999, "flag"] = calm.loc[500:999, "flag"].replace("PA", "Pa")
     values = predictions(calm) + predictions(moved, first_ms=SHIFT_AT * STEP_MS)
     return [(i % 4, value) for i, value in enumerate(values)]
 
 
-def expected_verdicts():
+def expected_events():
     messages = [model_event("promoted")]
     for partition in range(4):
         values = [value for number, value in dealt() if number == partition]
@@ -94,12 +95,16 @@ def expected_verdicts():
         counter().count(tally, values, list(range(len(values))))
         messages.append(encode(tally.message(partition, 4)))
     messages.append(encode(LabelsSeen(0, [(20, 1_000)])))
-    return told(decide_all(decider(), enumerate(messages)).events)
+    return decide_all(decider(), enumerate(messages)).events
 
 
 def told(events):
     final = [event for event in events if event.kind == "verdict" and not event.provisional]
     return [(e.window, e.window_index, e.p_value, e.streams) for e in final]
+
+
+def quality(events):
+    return [(e.kind, e.episode, e.window, e.detail) for e in events if e.kind.startswith("quality")]
 
 
 def read_events(settings, topic):
@@ -117,7 +122,8 @@ def counted_records(settings, topic):
 
 def test_two_processes_tell_what_one_batch_would(world, spawn):
     settings, topics, _ = world
-    expected = expected_verdicts()
+    batch = expected_events()
+    expected = told(batch)
     processes = {role: spawn(role) for role in ("count", "decide")}
     promoted = ModelEvent(ModelEventKind.PROMOTED, settings.model, "v1", 1, "", "t", "because", 0)
     with Writer(settings) as writer:
@@ -143,6 +149,8 @@ def test_two_processes_tell_what_one_batch_would(world, spawn):
     eventually(lambda: messages_on(settings, topics.requests), what="the request")
     events = read_events(settings, topics.events)
     assert [event.kind for event in events].count("alert") == 1
+    assert quality(events) == quality(batch)
+    assert [kind for kind, *_ in quality(events)] == ["quality", "quality_over"]
     looks = [(event.window_index, event.detail["revision"]) for event in events if event.provisional]
     assert looks == sorted(set(looks)), "a revision is told once, and in order"
     first = next(at for at, event in enumerate(events) if event.provisional)

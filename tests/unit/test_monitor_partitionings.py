@@ -36,7 +36,7 @@ MOST_PARTITIONS, MOST_PIECES = 6, 24
 OF_PLACES = {"offset", "replay_from", "watermark", "read", "look"}
 """What a snapshot says of offsets and partitions, and of provisional verdicts, not of records."""
 
-ADDED = [one.name for one in fields(Pane) if one.name != "watched"]
+ADDED = [one.name for one in fields(Pane) if one.name not in ("watched", "ids")]
 """Of a pane, what is added up."""
 
 COUNTERS = [PaneCounter(SCHEMA, PROFILES, pane_ms=PANE_MS, lateness_ms=LATENESS_MS) for _ in range(3)]
@@ -129,7 +129,7 @@ def joined(earlier: Tally, later: Tally) -> Tally:
     for key in earlier.panes.keys() & later.panes.keys():
         pair = earlier.panes[key], later.panes[key]
         added = {name: sum(getattr(pane, name) for pane in pair) for name in ADDED}
-        panes[key] = Pane(watched=pair[0].watched, **added)
+        panes[key] = Pane(watched=pair[0].watched, ids=[*pair[0].ids, *pair[1].ids], **added)
     tallied = [getattr(earlier, what) + getattr(later, what) for what in ("late", "future", "unreadable")]
     return Tally(later.watermark, earlier.first_offset, later.last_offset, *tallied, panes)
 

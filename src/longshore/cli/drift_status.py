@@ -18,6 +18,7 @@ from longshore.cli.drift_events import follow_events, read_events
 from longshore.cli.drift_table import ALERT, cells, p_sparkline, table_of, terminal
 from longshore.cli.trace_text import clean
 from longshore.monitor.pages.history import number, values_of
+from longshore.monitor.pages.quality import Quality, Trouble
 from longshore.monitor.pages.story import Stories, Story
 from longshore.pages.wording import count_text, listed, p_is, p_text, span_text, time_text, value_text
 from longshore.records import DriftEvent
@@ -41,6 +42,7 @@ class Board:
         self.verdict: Told | None = None
         self.provisional: Told | None = None
         self.alerts = 0
+        self.quality = Quality()
         self._stories = Stories()
         self._recent: dict[str, deque[float]] = {}
 
@@ -52,6 +54,7 @@ class Board:
         self.last = told
         self._stories.add(told)
         event = told.event
+        self.quality.add(event)
         self.alerts += event.kind == "alert"
         if event.kind == "era":
             self._recent, self.provisional = {}, None
@@ -77,6 +80,7 @@ class Board:
             "episode": episode.id if episode else None,
             "episode_began": episode.began if episode else None,
             "alerts": self.alerts,
+            "quality": self.quality.to_dict(),
             "limit": number(detail, "limit"),
             "run_length": number(detail, "run_length"),
             "verdict_at": verdict.written_at if verdict else None,
@@ -94,6 +98,8 @@ class Board:
         lines = [_state_line(newest.event, self.alerts)]
         if self.episode is not None:
             lines.append(_episode_line(self.episode))
+        if self.quality.now is not None:
+            lines += _quality_lines(self.quality.now)
         early = [_provisional_line(self.provisional.event)] if self.provisional else []
         if self.verdict is None:
             return Group(*lines, Text("no window judged yet"), *early)
@@ -125,6 +131,13 @@ def _state_line(event: DriftEvent, alerts: int) -> Text:
 def _episode_line(episode: Story) -> Text:
     since = f"episode {episode.id} since {time_text(episode.began)} ({episode.cause or 'drift'})"
     return Text(clean(f"{since}: `longshore drift explain last` tells more"), style="red")
+
+
+def _quality_lines(trouble: Trouble) -> list[Text]:
+    """The faults of the data that last, a line each."""
+    held = "; retraining waits for their end" if trouble.holds else ""
+    head = Text(f"faults of the data since {time_text(trouble.began)}{held}", style="bold red")
+    return [head, *(Text(clean(f"  {fault['kind']}: {fault['text']}"), style="red") for fault in trouble.faults)]
 
 
 def _verdict_lines(told: Told, now_ms: int) -> list[Text]:

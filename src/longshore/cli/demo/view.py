@@ -135,5 +135,7 @@ def _drift_line(event: DriftEvent) -> str:
         "alert": f"ALERT, {event.cause} drift, episode {event.episode}",
         "awaiting_labels": f"waiting for fresh labels ({detail.get('fresh_labels')} of {detail.get('needed')})",
         "resolved": f"episode {event.episode} resolved",
+        "quality": "FAULT of the data: " + "; ".join(fault["text"] for fault in detail.get("faults", [])),
+        "quality_over": "the data have no fault any more",
     }
     return lines.get(event.kind, event.kind)
