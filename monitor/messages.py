@@ -33,7 +33,7 @@ class PaneDelta(msgspec.Struct, frozen=True):
 
     `bins` holds the counts of all fine bins and their fixed-point sums (`pack_narrow`);
     `layout` names the profile that made the bins. `segments` holds the deciles' counts by segment, in the profile's
-    order; empty where they were not counted.
+    order; empty where they were not counted. `sample` holds some whole rows (`.sample`); empty where none were kept.
     """
 
     pane: int
@@ -43,6 +43,7 @@ class PaneDelta(msgspec.Struct, frozen=True):
     layout: str
     bins: str
     segments: str = ""
+    sample: str = ""
 
 
 class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):

@@ -6,8 +6,9 @@ is decided here, by the partition's own content and order alone, so that it does
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from longshore.monitor.counts import StreamCounter
 from longshore.monitor.messages import NEVER, Counted, LabelsSeen, PaneDelta, pack_narrow, pack_small
 from longshore.monitor.models import Profiles, Watched
+from longshore.monitor.sample import Growing, Sample, priorities_of, rows_of_a_pane, shape_of
 from longshore.monitor.scored import ScoredColumns, ScoredDecoder, joined
 from longshore.monitor.segments import shape
 from longshore.profile import Ints
@@ -42,13 +44,14 @@ class Labelled(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Pane:
-    """One pane's growing counts, int64[T], fixed-point sums, int64[T], and segments' deciles, int64[S·C]."""
+    """One pane's growing counts, int64[T], fixed-point sums, int64[T], segments' deciles, int64[S·C], and some rows."""
 
     watched: Watched
     records: int
     counts: Ints
     sums: Ints
     segments: Ints
+    sample: Growing | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +76,7 @@ class Tally:
             PaneDelta(
                 pane, version, route, held.records, held.watched.name,
                 pack_narrow(held.counts, held.sums), pack_small(held.segments),
+                sample=held.sample.sample().to_text() if held.sample else "",
             )
             for (pane, version, route), held in sorted(self.panes.items())
         ]  # fmt: skip
@@ -92,7 +96,9 @@ class Tally:
 class PaneCounter:
     """Turns prediction values into tallies for one schema."""
 
-    def __init__(self, schema: Schema, profiles: Profiles, *, pane_ms: int, lateness_ms: int) -> None:
+    def __init__(
+        self, schema: Schema, profiles: Profiles, *, pane_ms: int, lateness_ms: int, sample_rows: int = 0
+    ) -> None:
         self._schema = schema
         self._decoder = ScoredDecoder(schema)
         self._labels = msgspec.json.Decoder(Labelled)
@@ -100,6 +106,7 @@ class PaneCounter:
         self._counters: dict[str, StreamCounter] = {}
         self._pane_ms = pane_ms
         self._lateness_ms = lateness_ms
+        self._sample_rows = sample_rows
 
     def count(self, tally: Tally, values: Sequence[bytes | None], offsets: Sequence[int]) -> None:
         """Add n predictions of one partition, in offset order, to its tally; of `offsets` the first and last count.
@@ -172,16 +179,34 @@ class PaneCounter:
             for tally, more in zip(tallies, aside.tolist(), strict=True):
                 tally.unreadable += more
             rows = rows[fit]
-        if watched is None:
+        if watched is None or not len(rows):
             return
         panes = owners[rows] << PANE_BITS | columns.times[rows] // self._pane_ms
-        for delta in self._counter(watched).count(columns, rows, panes):
+        counter = self._counter(watched)
+        codes = counter.codes(columns)
+        for delta in counter.count(columns, rows, panes, codes):
             owner, pane = divmod(delta.pane, 1 << PANE_BITS)
-            held = tallies[owner].panes.setdefault((pane, version, route), _empty(watched))
+            held = self._pane(tallies[owner], (pane, version, route), watched)
             held.records += delta.records
             held.counts += delta.counts
             held.sums += delta.sums
             held.segments += delta.segments
+        if self._sample_rows:
+            words = priorities_of(columns.times, columns.values, codes)
+            for key, at in _stretches(rows, panes):
+                owner, pane = divmod(key, 1 << PANE_BITS)
+                sample = tallies[owner].panes[pane, version, route].sample
+                if sample is not None:
+                    sample.add(words[at], lambda near, at=at: counter.rows(columns, codes, at[near]))
+
+    def _pane(self, tally: Tally, key: tuple[int, str, str], watched: Watched) -> Pane:
+        held = tally.panes.get(key)
+        if held is None:
+            held = tally.panes[key] = _empty(watched)
+            if self._sample_rows:
+                most = rows_of_a_pane(watched.profile, self._sample_rows)
+                held.sample = Growing(most, Sample.nothing(shape_of(watched.profile)))
+        return held
 
     def _counter(self, watched: Watched) -> StreamCounter:
         if watched.name not in self._counters:
@@ -199,6 +224,16 @@ def _groups(columns: ScoredColumns, rows: Ints) -> dict[tuple[str, str], Ints]:
     for row in rows.tolist():
         groups.setdefault((columns.versions[row], columns.routes[row]), []).append(row)
     return {key: np.array(members, dtype=np.int64) for key, members in groups.items()}
+
+
+def _stretches(rows: Ints, panes: Ints) -> Iterator[tuple[int, Ints]]:
+    """The positions of each pane's rows."""
+    if (panes[1:] < panes[:-1]).any():
+        order = np.argsort(panes, kind="stable")
+        rows, panes = rows[order], panes[order]
+    starts = np.flatnonzero(np.r_[True, panes[1:] != panes[:-1]]).tolist()
+    for start, end in itertools.pairwise([*starts, len(panes)]):
+        yield int(panes[start]), rows[start:end]
 
 
 def _empty(watched: Watched) -> Pane:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.codec import MAX_DEPTH, MAX_EVENT_TIME, MAX_RECORD_BYTES, Codec
-from longshore.columns import fill
+from longshore.columns import fill, fill_whole
 from longshore.monitor.familiar import Familiar
 from longshore.profile import Floats, Ints
 from longshore.records import UNREADABLE
@@ -177,9 +177,12 @@ def _columns(
 ) -> ScoredColumns:
     times, scored_at, predictions, versions, routes = read
     fill(table[-1], predictions)
+    when = np.empty((2, len(times)), dtype=np.int64)
+    fill_whole(when[0], times)
+    fill_whole(when[1], scored_at)
     return ScoredColumns(
-        times=np.fromiter(times, np.int64, len(times)),
-        scored_at=np.fromiter(scored_at, np.int64, len(times)),
+        times=when[0],
+        scored_at=when[1],
         versions=versions,
         routes=routes,
         good=good,

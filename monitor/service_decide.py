@@ -51,6 +51,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         pane_ms=int(monitor.pane_s * 1_000),
         lateness_ms=int(monitor.allowed_lateness_s * 1_000),
         provisional=monitor.provisional,
+        sample_rows=monitor.sample_rows if monitor.joint else 0,
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from longshore.errors import FormatError
 from longshore.monitor.messages import PaneDelta, pack, pack_small, unpack, unpack_small
 from longshore.monitor.models import Profiles, Watched
+from longshore.monitor.sample import Sample, both, rows_of_a_pane, shape_of
 from longshore.profile import Ints
 from longshore.records import Route, Window
 
@@ -51,6 +52,7 @@ class Filled:
     counts: Ints
     sums: Ints
     segments: Ints
+    sample: Sample | None = None
 
     def window(self, pane_ms: int) -> Window:
         """The stretch of event time it covers."""
@@ -66,6 +68,7 @@ class Open:
     counts: Ints
     sums: Ints
     segments: Ints
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,22 +97,29 @@ class WindowState(msgspec.Struct):
     records: int = 0
     bins: str = ""
     segments: str = ""
+    sample: str = ""
     late: int = 0
 
 
 class Windows:
     """The open panes and the window in progress."""
 
-    def __init__(self, profiles: Profiles, window_records: int, state: WindowState | None = None) -> None:
+    def __init__(
+        self, profiles: Profiles, window_records: int, state: WindowState | None = None, *, sample_rows: int = 0
+    ) -> None:
         self._profiles = profiles
         self._window_records = window_records
+        self._sample_rows = sample_rows
         self.state = state or WindowState()
         self._open: dict[int, dict[str, Open]] = {}
         self._counts: Ints | None = None
         self._sums: Ints | None = None
         self._segments = unpack_small(self.state.segments)
+        self._sample: Sample | None = None
         if self.state.bins:
             self._counts, self._sums = unpack(self.state.bins)
+            if sample_rows:
+                self._sample = self._read_sample(self.state.sample, self._watched(self.state.era.version))
 
     def know(self, version: str, generation: int) -> None:
         """A version was made champion at this generation."""
@@ -130,15 +140,17 @@ class Windows:
                 mend="point both monitor roles at one registry",
             )
         segments = unpack_small(delta.segments)
+        sample = self._read_sample(delta.sample, watched)
         versions = self._open.setdefault(delta.pane, {})
         held = versions.get(delta.version)
         if held is None:
-            versions[delta.version] = Open(offset, delta.records, counts, sums, segments)
+            versions[delta.version] = Open(offset, delta.records, counts, sums, segments, sample)
         else:
             held.records += delta.records
             held.counts = held.counts + counts
             held.sums = held.sums + sums
             held.segments = _together(held.segments, segments)
+            held.sample = both(held.sample, sample, rows_of_a_pane(watched.profile, self._sample_rows))
 
     def close_before(self, pane: int) -> Iterator[EraBegun | Filled]:
         """Close every pane below `pane`, oldest first, and tell what comes of it.
@@ -194,6 +206,7 @@ class Windows:
             counts=np.sum(counts, axis=0),
             sums=np.sum(sums, axis=0),
             segments=functools.reduce(_together, segments),
+            sample=functools.reduce(both, (held.sample for held in ahead.panes), self._sample),
         )
 
     def oldest_offset(self) -> int | None:
@@ -206,6 +219,7 @@ class Windows:
         counts, sums = self._counts, self._sums
         self.state.bins = "" if counts is None or sums is None else pack(counts, sums)
         self.state.segments = pack_small(self._segments)
+        self.state.sample = "" if self._sample is None else self._sample.to_text()
         return self.state
 
     def _close(self, pane: int, versions: dict[str, Open]) -> Iterator[EraBegun | Filled]:
@@ -231,6 +245,7 @@ class Windows:
             self._counts, self._sums = np.zeros_like(held.counts), np.zeros_like(held.sums)
             self._segments = np.zeros_like(held.segments)
         self._segments = _together(self._segments, held.segments)
+        self._sample = both(self._sample, held.sample)
         self._counts, self._sums = self._counts + held.counts, self._sums + held.sums
         state.records += held.records
         state.end_pane = pane + 1
@@ -249,6 +264,7 @@ class Windows:
             counts=self._counts,
             sums=self._sums,
             segments=self._segments,
+            sample=self._sample,
         )
         state.index += 1
         self._start_window()
@@ -257,7 +273,11 @@ class Windows:
     def _start_window(self) -> None:
         self._counts = self._sums = None
         self._segments = np.zeros(0, np.int64)
+        self._sample = None
         self.state.records, self.state.first_pane, self.state.end_pane = 0, -1, -1
+
+    def _read_sample(self, text: str, watched: Watched) -> Sample | None:
+        return Sample.from_text(text, shape_of(watched.profile)) if self._sample_rows else None
 
     def _watched(self, version: str) -> Watched:
         watched = self._profiles.of(version)

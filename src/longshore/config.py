@@ -76,6 +76,7 @@ class MonitorSettings(Section):
     `run_length_records`: the mean number of records between false alerts; `alpha`, where given, is the limit itself.
     `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`. `provisional`: verdicts also on the
     next window while its panes are open, beside the final ones, which do not change by it.
+    `joint`: test a window's columns together, too, on `sample_rows` whole rows of each pane.
     """
 
     group: str = "monitor"
@@ -91,6 +92,8 @@ class MonitorSettings(Section):
     min_fresh_labels: int = Field(default=2_000, ge=0)
     cooldown_windows: int = Field(default=3, ge=0)
     provisional: bool = True
+    joint: bool = False
+    sample_rows: int = Field(default=128, ge=50, le=2_000)
 
 
 class TrainerSettings(Section):
