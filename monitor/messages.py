@@ -75,7 +75,7 @@ def in_pieces(counted: Counted) -> list[Counted]:
     pieces: list[list[PaneDelta]] = [[]]
     size = 0
     for delta in counted.panes:
-        more = len(msgspec.json.encode(delta)) + 1
+        more = _most_bytes(delta)
         if size + more > MAX_BYTES and pieces[-1]:
             pieces.append([])
             size = 0
@@ -87,6 +87,11 @@ def in_pieces(counted: Counted) -> list[Counted]:
         for i, panes in enumerate(pieces[:-1])
     ]
     return [*before, msgspec.structs.replace(counted, first_offset=first + last, panes=pieces[-1])]
+
+
+def _most_bytes(delta: PaneDelta) -> int:
+    """What a delta takes as JSON, at most: its texts are base64 and short names. Encoding it would tell, and take long."""
+    return 200 + sum(len(value) for value in msgspec.structs.astuple(delta) if isinstance(value, str))
 
 
 class LabelsSeen(msgspec.Struct, frozen=True, tag_field="kind", tag="labels"):

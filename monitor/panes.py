@@ -124,18 +124,25 @@ class PaneCounter:
             ConfigurationError: see `count`.
 
         """
-        columns, on_time = [], []
+        pieces, ends = [], [0]
         for tally, values, offsets in parts:
             if tally.first_offset < 0:
                 tally.first_offset = offsets[0]
             tally.last_offset = offsets[-1]
-            columns.append(self._decoder.decode(values))
-            tally.unreadable += len(values) - len(columns[-1])
-            on_time.append(self._on_time(tally, columns[-1]))
-        owners = np.repeat(np.arange(len(parts)), list(map(len, columns)))
-        together, tallies = joined(columns), [tally for tally, _, _ in parts]
-        for named, rows in _groups(together, np.flatnonzero(np.concatenate(on_time))).items():
-            self._count_group(tallies, owners, named, together, rows)
+            found = self._decoder.pieces(values)
+            pieces += found
+            readable = sum(map(len, found))
+            ends.append(ends[-1] + readable)
+            tally.unreadable += len(values) - readable
+        columns, tallies = joined(pieces), [tally for tally, _, _ in parts]
+        bounds = map(slice, ends, ends[1:])
+        on_time = [
+            self._on_time(tally, columns.times[at], columns.scored_at[at])
+            for tally, at in zip(tallies, bounds, strict=True)
+        ]
+        owners = np.repeat(np.arange(len(parts)), np.diff(ends))
+        for named, rows in _groups(columns, np.flatnonzero(np.concatenate(on_time))).items():
+            self._count_group(tallies, owners, named, columns, rows)
 
     def count_labels(self, partition: int, values: Iterable[bytes | None]) -> LabelsSeen:
         """How many labels belong to each pane, by the event time of the record they label."""
@@ -148,10 +155,9 @@ class PaneCounter:
             seen[pane] = seen.get(pane, 0) + 1
         return LabelsSeen(partition, sorted(seen.items()))
 
-    def _on_time(self, tally: Tally, columns: ScoredColumns) -> npt.NDArray[np.bool_]:
+    def _on_time(self, tally: Tally, times: Ints, scored_at: Ints) -> npt.NDArray[np.bool_]:
         """Which are neither ahead of their clock nor behind the watermark as it stood just before; both are counted."""
-        times = columns.times
-        future = times > columns.scored_at + FUTURE_MS
+        future = times > scored_at + FUTURE_MS
         highest = max(tally.watermark, int(times.max(initial=NEVER)))
         if len(times) and not future.any() and self._closes(int(times.min())) > highest:
             tally.watermark = highest  # as nearly always: not even the oldest is late at the end
@@ -217,13 +223,13 @@ class PaneCounter:
 
 
 def _groups(columns: ScoredColumns, rows: Ints) -> dict[tuple[str, str], Ints]:
-    """The positions `rows` by (version, route), in the order of their first ones."""
-    if all(names.count(names[0]) == len(names) for names in (columns.versions, columns.routes) if names):
-        return {(columns.versions[0], columns.routes[0]): rows} if len(rows) else {}
-    groups: dict[tuple[str, str], list[int]] = {}
-    for row in rows.tolist():
-        groups.setdefault((columns.versions[row], columns.routes[row]), []).append(row)
-    return {key: np.array(members, dtype=np.int64) for key, members in groups.items()}
+    """The positions `rows` by (version, route)."""
+    names = [name for name, _ in columns.named]
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    if len(numbers) <= 1:
+        return dict.fromkeys(numbers, rows)
+    of_row = np.repeat([numbers[name] for name in names], [count for _, count in columns.named])[rows]
+    return {name: rows[of_row == i] for name, i in numbers.items()}
 
 
 def _stretches(rows: Ints, panes: Ints) -> Iterator[tuple[int, Ints]]:
