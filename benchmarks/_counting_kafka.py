@@ -45,7 +45,7 @@ class Rate(NamedTuple):
 
 def from_kafka(
     profile: bytes,
-    counter: Callable[[bytes], PaneCounter],
+    counter: Callable[..., PaneCounter],
     predictions: Iterable[bytes],
     records: int,
     rounds: int,
@@ -71,6 +71,9 @@ def from_kafka(
             "json.loads": lambda _: consume(settings, topics.predictions, records, _each(json.loads)),
             "pane counter": lambda _: consume(
                 settings, topics.predictions, records, _counting(counter(profile), records)
+            ),
+            "sampling counter": lambda _: consume(
+                settings, topics.predictions, records, _counting(counter(profile, settings.monitor.sample_rows), records)
             ),
             "counting role": lambda number: the_role(settings, topics, profile, records, number),
         }

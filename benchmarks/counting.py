@@ -8,7 +8,7 @@
 search and plain sums (`longshore.monitor.binning`), which must give the same numbers. `kafka`: the client consumes
 predictions and decodes each into a struct with what is counted of it, the record in it too, and nothing else: the
 limit, with few collections of garbage, as our services have; the same with the interpreter's own thresholds, without
-the record's own fields, into dicts, and by the standard library; then with a `PaneCounter`; then the whole counting
+the record's own fields, into dicts, and by the standard library; then with a `PaneCounter`, without and with a sample of rows; then the whole counting
 role, which commits its deltas in transactions. All with the same client settings in one process, in turns. `cpu` is
 this process's own, the client's threads included: the broker shares the machine. `pane`: what one pane takes in
 memory and on its topic, whatever the rows. `memory`: resident, while values are counted and committed.
@@ -38,6 +38,7 @@ from longshore.monitor.messages import Counted, PaneDelta, encode, pack_narrow, 
 from longshore.monitor.models import PREDICTION, Profiles, Watched
 from longshore.monitor.panes import PaneCounter, Tally
 from longshore.monitor.reference import build_profile
+from longshore.monitor.sample import row_bytes, rows_of_a_pane, shape_of
 from longshore.monitor.scored import ScoredColumns, ScoredDecoder
 from longshore.monitor.service_count import MAX_BATCH
 from longshore.producers.generator import districts_frame, history_frame
@@ -143,6 +144,9 @@ def a_pane(profile: bytes) -> None:
     counts, sums = counts * 5_000 + random.integers(0, 5_000, total), sums * 5_000 + random.integers(0, 9**9, total)
     segments = sum(delta.segments for delta in deltas)
     _tell_pane(10**9, counts, sums, segments * 5_000 + random.integers(0, 5_000, len(segments)), columns.ids)
+    sampled = rows_of_a_pane(watched.profile, Settings().monitor.sample_rows)
+    more = 4 * (8 + sampled * row_bytes(shape_of(watched.profile))) // 3
+    print(f"  with monitor.joint a sample of {sampled} rows: {more:,} bytes more on the topic", flush=True)
 
 
 def _tell_pane(rows: int, counts: Any, sums: Any, segments: Any, hashes: Any) -> None:
@@ -171,10 +175,11 @@ def memory(profile: bytes, records: int) -> None:
     print(f"  from the first to the last: {seen[-1] / seen[0] - 1:+.1%}", flush=True)
 
 
-def _counter(profile: bytes) -> PaneCounter:
+def _counter(profile: bytes, sample_rows: int = 0) -> PaneCounter:
     monitor = Settings().monitor
     pane_ms, lateness_ms = int(monitor.pane_s * 1_000), int(monitor.allowed_lateness_s * 1_000)
-    return PaneCounter(SCHEMA, Profiles(lambda _: profile), pane_ms=pane_ms, lateness_ms=lateness_ms)
+    profiles = Profiles(lambda _: profile)
+    return PaneCounter(SCHEMA, profiles, pane_ms=pane_ms, lateness_ms=lateness_ms, sample_rows=sample_rows)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,21 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from longshore.columns import fill_whole
 from longshore.errors import ConfigurationError
 from longshore.monitor.binning import SUM_CHUNK, SUM_LIMIT
 from longshore.monitor.derived import ratio
-from longshore.monitor.frames import usable
+from longshore.monitor.frames import LARGEST, usable
 from longshore.monitor.lookup import Lookup, Table
 from longshore.monitor.models import PREDICTION, Watched
+from longshore.monitor.sample import Codes, Numbers, narrow
 from longshore.monitor.scored import ScoredColumns
 from longshore.monitor.segments import members, shape
 from longshore.profile import Floats, Ints, Segmentation, StreamProfile
 from longshore.schema import Kind, Schema
+
+_NONE = np.zeros(0, dtype=np.int64)
 
 CHUNK = min(2_048, SUM_CHUNK)
 """Rows counted at once: a column, its bins and its values stay in the cache, and a float64 holds their sums exactly."""
@@ -57,9 +60,14 @@ class _Texts:
         unseen = start + len(stream.categories)
         return cls({name: start + i for i, name in enumerate(stream.categories)} | {None: unseen + 1}, unseen, item)
 
-    def bins(self, columns: ScoredColumns) -> Ints:
-        """The bin of every value, int64[n]."""
-        return np.fromiter(map(self.known.get, columns.texts[self.item], repeat(self.unseen)), np.int64, len(columns))
+    def find(self, columns: ScoredColumns, bins: Ints) -> None:
+        """Write the bin of every value into a contiguous int64[n]."""
+        texts = columns.texts[self.item]
+        try:
+            found = list(map(self.known.__getitem__, texts))  # as nearly always: half of what `get` takes
+        except KeyError:
+            found = list(map(self.known.get, texts, repeat(self.unseen)))
+        fill_whole(bins, found)
 
 
 class _Segments:
@@ -88,27 +96,28 @@ class _Segments:
                 self._by_place.append((at, _Cells(one), [order.index(name) for name in one.streams]))
             at += len(one.labels)
 
-    def count(self, bins: Ints, values: Floats, present: npt.NDArray[np.bool_] | None, each: Ints, panes: int) -> Ints:
+    def count(self, bins: Ints, values: Floats, gone: Ints, each: Ints, panes: int) -> Ints:
         """Counts int64[panes, S·C] of fine bins int64[streams, n] and numeric values float64[…, n]; see `_numbers`."""
         total = (self.segments + 1) * self._deciles
         counts = np.zeros((panes, total), dtype=np.int64)
         deciles = self._decile_of.take(bins)
         if panes > 1:
             deciles += each * total
-        for of_rows in self._rows(bins, values, present):
+        for of_rows in self._rows(bins, values, gone):
             flat = deciles + of_rows * self._deciles
             counts += np.bincount(flat.ravel(), minlength=panes * total).reshape(counts.shape)
         return counts[:, : self.segments * self._deciles]
 
-    def _rows(self, bins: Ints, values: Floats, present: npt.NDArray[np.bool_] | None) -> Iterator[Ints]:
+    def _rows(self, bins: Ints, values: Floats, gone: Ints) -> Iterator[Ints]:
         """Each row's segment, by segmentation."""
+        n = bins.shape[1]
         for row, start, table in self._by_bin:
             yield table.take(bins[row] - start)
         for at, cells, (x, y) in self._by_place:
             found = cells.of(values[x], values[y])
             found += at
-            if present is not None:
-                found[~(present[x] & present[y])] = self.segments
+            for k in (x, y):
+                found[gone[gone // n == k] % n] = self.segments
             yield found
 
 
@@ -161,8 +170,12 @@ class StreamCounter:
         streams = [stream for _, _, stream in numeric]
         starts = [start for _, start, _ in numeric]
         self._lookup = Lookup([table for table, _, _ in numeric], [stream.edges for stream in streams], starts)
-        self._missing = np.array([[start + len(s.counts) - 1] for s, start in zip(streams, starts, strict=True)])
+        self._as_profile = np.argsort(starts)
+        self._first_codes = np.array([stream.unseen - len(stream.known) + 1 for stream in self._texts], dtype=np.int64)
+        self._missing = np.array([start + len(s.counts) - 1 for s, start in zip(streams, starts, strict=True)])
         self._scales = np.array([[stream.scale] for stream in streams]).reshape(-1, 1)
+        # Fixed-point values up to here are neither clipped nor those of numbers too large to be any.
+        self._plain = np.array([[min(SUM_LIMIT, LARGEST * stream.scale)] for stream in streams]).reshape(-1, 1)
         found = [rows[stream.name] for stream in streams]
         self._rows = [row for row, _ in found]
         self._ratios = [i for i, (_, over) in enumerate(found) if over is not None]
@@ -170,44 +183,80 @@ class StreamCounter:
         nominal = [stream.name for stream in watched.profile.streams if stream.kind is Kind.NOMINAL]
         self._segments = _Segments(watched, [stream.name for stream in streams] + nominal)
 
-    def count(self, columns: ScoredColumns, rows: Ints, panes: Ints) -> Iterator[Delta]:
-        """What the records at positions `rows` add to their `panes`; a pane may come more than once."""
-        texts = [stream.bins(columns) for stream in self._texts]
+    def codes(self, columns: ScoredColumns) -> Ints:
+        """The bins of the nominal streams' values, in the profile's order, int64[streams, n]."""
+        found = np.empty((len(self._texts), len(columns)), dtype=np.int64)
+        for bins, stream in zip(found, self._texts, strict=True):
+            stream.find(columns, bins)
+        return found
+
+    def count(self, columns: ScoredColumns, rows: Ints, panes: Ints, codes: Ints | None = None) -> Iterator[Delta]:
+        """What the records at positions `rows` add to their `panes`; a pane may come more than once.
+
+        `codes` are the columns' own, where they are known.
+        """
+        texts = self.codes(columns) if codes is None else codes
+        numeric = len(self._rows)
         for chosen, numbers, each in _chunks(rows, panes):
-            values, present, bins, whole = self._numbers(columns.values[:, chosen])
+            values, gone, bins, whole = self._numbers(columns.values[:, chosen])
+            bins = np.concatenate([bins, texts[:, chosen]])
+            flat = bins if len(numbers) == 1 else bins + each * self._total
             # Whole numbers, and so few that a float64 holds their sums exactly.
-            sums = self._by_pane(bins, each, len(numbers), whole.ravel()).astype(np.int64)
-            bins = np.concatenate([bins, *(of_stream[None, chosen] for of_stream in texts)])
-            counts = self._by_pane(bins, each, len(numbers))
-            segments = self._segments.count(bins, values, present, each, len(numbers))
+            sums = self._by_pane(flat[:numeric], len(numbers), whole.ravel()).astype(np.int64)
+            counts = self._by_pane(flat, len(numbers))
+            segments = self._segments.count(bins, values, gone, each, len(numbers))
             records = np.bincount(each, minlength=len(numbers))
             yield from map(Delta, numbers, records.tolist(), counts, sums, segments)
 
-    def _numbers(self, columns: Floats) -> tuple[Floats, npt.NDArray[np.bool_] | None, Ints, Floats]:
-        """The numeric streams' values, bins and fixed-point values, each [streams, n]; and which values are there.
+    def rows(self, columns: ScoredColumns, codes: Ints, at: Ints) -> tuple[Numbers, Codes]:
+        """The rows at positions `at` as a sample holds them, given the `codes` of the columns."""
+        columns_at = columns.values[:, at]
+        values = columns_at.take(self._rows, axis=0)
+        if self._ratios:
+            values[self._ratios] = ratio(values[self._ratios], columns_at.take(self._over, axis=0))
+        return narrow(values[self._as_profile].T), (codes[:, at].T - self._first_codes).astype(np.uint16)
 
-        What is missing is 0, also as fixed-point value; None where nothing is.
+    def _numbers(self, columns: Floats) -> tuple[Floats, Ints, Ints, Floats]:
+        """The numeric streams' values; where one is missing; their bins; their fixed-point values.
+
+        Each is [streams, n], but for the places in the flattened array of those that are missing, int64[m]: their values
+        are 0, also as fixed point.
         """
         values = columns.take(self._rows, axis=0)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
             if self._ratios:
-                values[self._ratios] = ratio(values[self._ratios], columns.take(self._over, axis=0))
-            present = usable(values)
-            if whole_there := bool(present.all()):
-                bins = self._lookup.bins(values)
-            else:
-                values = np.where(present, values, 0.0)
-                bins = np.where(present, self._lookup.bins(values), self._missing)
-            # As `binning.fixed_point`, of numbers only.
+                values[self._ratios] = _quotients(values[self._ratios], columns.take(self._over, axis=0))
             whole = np.multiply(values, self._scales)
-            np.clip(whole, -SUM_LIMIT, SUM_LIMIT, out=whole)
+            plain = np.abs(whole) <= self._plain
+            gone = _NONE if plain.all() else self._mend(values, whole, np.flatnonzero(~plain))
+            bins = self._lookup.bins(values)
             np.rint(whole, out=whole)
-        return values, None if whole_there else present, bins, whole
+        if len(gone):
+            bins.ravel()[gone] = self._missing[gone // values.shape[1]]
+        return values, gone, bins, whole
 
-    def _by_pane(self, bins: Ints, each: Ints, panes: int, weights: Floats | None = None) -> Any:
+    def _mend(self, values: Floats, whole: Floats, odd: Ints) -> Ints:
+        """What `binning.fixed_point` does to the values at the places `odd`; which of them are missing."""
+        flat_values, flat_whole = values.ravel(), whole.ravel()  # views
+        there = usable(flat_values[odd])
+        flat_whole[odd] = np.where(there, np.clip(flat_whole[odd], -SUM_LIMIT, SUM_LIMIT), 0.0)
+        gone = odd[~there]
+        flat_values[gone] = 0.0
+        return gone
+
+    def _by_pane(self, flat: Ints, panes: int, weights: Floats | None = None) -> Any:
         """The counts of bins in each pane, or the sums of their weights, [panes, T]."""
-        flat = bins if panes == 1 else bins + each * self._total
         return np.bincount(flat.ravel(), weights=weights, minlength=panes * self._total).reshape(panes, self._total)
+
+
+def _quotients(numerators: Floats, denominators: Floats) -> Floats:
+    """`derived.ratio`, but that what is not usable need not be NaN: whoever takes it looks for that anyway.
+
+    A quotient looks usable and is not only where a part is too large, which one look at the largest tells.
+    """
+    if all(np.fmax.reduce(np.abs(side), axis=None) <= LARGEST for side in (numerators, denominators)):
+        return np.asarray(numerators / denominators)
+    return ratio(numerators, denominators)
 
 
 def _rows(schema: Schema) -> dict[str, tuple[int, int | None]]:

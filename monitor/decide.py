@@ -45,6 +45,7 @@ class DeciderSettings:
     """What a decider must be told; `stream_set` is the key of all it writes, `model` the model whose events count.
 
     `provisional`: whether verdicts on open panes are told, too. What is final is the same either way.
+    `sample_rows`: of a pane, whole rows for the test of columns together; 0: without that test.
     """
 
     stream_set: str
@@ -57,6 +58,7 @@ class DeciderSettings:
     lateness_ms: int
     provisional: bool
     quality: QualityRules = QualityRules()
+    sample_rows: int = 0
 
 
 @dataclass(slots=True)
@@ -74,14 +76,15 @@ class Decider:
         self._settings = settings
         self._offset = snapshot.offset if snapshot else 0
         self._watermark = snapshot.watermark if snapshot else Watermark()
-        self._windows = Windows(profiles, settings.window_records, snapshot.windows if snapshot else None)
+        windows = snapshot.windows if snapshot else None
+        self._windows = Windows(profiles, settings.window_records, windows, sample_rows=settings.sample_rows)
         self._episodes = Episodes(settings.rules, snapshot.episodes if snapshot else None)
         self._read = snapshot.read if snapshot else {}
         self._rebuilt: dict[int, int] = {}
         self._last_window = snapshot.last_window if snapshot else NOTHING
         self._last_index = snapshot.last_index if snapshot else -1
         self._steps = [unpack_counts(step) for step in snapshot.steps] if snapshot else []
-        self._judge = Judge(settings.alarm, settings.thresholds, settings.pane_ms)
+        self._judge = Judge(settings.alarm, settings.thresholds, settings.pane_ms, settings.sample_rows > 0)
         self._ahead = LookAhead(settings.pane_ms, snapshot.look if snapshot else None)
         self.quarantine = Quarantine(settings.quality, snapshot.quarantine if snapshot else None)
         self._episodes.held = self.quarantine.holds

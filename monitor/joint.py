@@ -132,7 +132,7 @@ def mann_whitney(scores: Floats, labels: Ints) -> tuple[float, float]:
 
     Ties count half, and the variance is that of the permuted labels, ties and all (0 deviation where all are tied).
     """
-    ranks, counts = _middle_ranks(scores)
+    ranks, counts = middle_ranks(scores)
     n = len(scores)
     ones = int(labels.sum())
     pairs = ones * (n - ones)
@@ -172,7 +172,7 @@ def _ranked_values(column: Column) -> Floats:
     known = column.values[~missing]
     found = np.full(len(missing), -0.1 * len(missing))
     if len(known):
-        found[~missing] = _middle_ranks(known if column.kind is Kind.NUMERIC else _by_frequency(known))[0]
+        found[~missing] = middle_ranks(known if column.kind is Kind.NUMERIC else _by_frequency(known))[0]
     return found
 
 
@@ -185,7 +185,7 @@ def _by_frequency(texts: npt.NDArray[Any]) -> Ints:
     return np.where(counts < RARE, len(names), place)[codes]
 
 
-def _middle_ranks(values: npt.NDArray[Any]) -> tuple[Floats, Ints]:
+def middle_ranks(values: npt.NDArray[Any]) -> tuple[Floats, Ints]:
     """Ranks from 1, ties sharing their middle, float64[n]; and how many values each tie has, int64[distinct]."""
     _, at, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[at], np.asarray(counts, dtype=np.int64)

@@ -26,6 +26,9 @@ MOST_COMPARED = 4
 MOST_CROWDED = 0.15
 """The share of edges, and so roughly of values, whose cells may hold more edges than are compared with every value."""
 
+FARTHEST = 2.0**40
+"""Cells between 0 and a stream: one farther out would lose its places to rounding, and is searched."""
+
 MOST_CELLS_A_UNIT = 1e300
 """More would overflow somewhere: such streams are searched."""
 
@@ -38,24 +41,24 @@ class Table:
 
     Attributes:
         compared: how many edges every value is compared with, from the first of its cell on.
-        low: a value a cell's width above the first cell's end.
+        offset: in cells; that of a value is value · per_unit + offset, cut to whole ones.
         per_unit: cells in a unit of the stream.
         held: int64[CELLS], the edges in each cell.
 
     """
 
     def __init__(self, edges: Floats) -> None:
-        self.compared, self.low, self.per_unit = 0, 0.0, 0.0
+        self.compared, self.offset, self.per_unit = 0, 0.0, 0.0
         self.held = np.zeros(CELLS, dtype=np.int64)
         if len(edges) < LEAST_EDGES:
             return
         low, high = float(edges[int(len(edges) * TAIL)]), float(edges[int(len(edges) * (1 - TAIL))])
         width = (high - low) / (CELLS - 2)
-        if not MOST_CELLS_A_UNIT**-1 < width < math.inf:
+        if not MOST_CELLS_A_UNIT**-1 < width < math.inf or abs(low) > FARTHEST * width:
             return
-        self.low, self.per_unit = low, 1 / width
+        self.per_unit, self.offset = 1 / width, 1 - low / width
         with np.errstate(over="ignore", invalid="ignore"):
-            self.held = np.bincount(cells_of(edges, self.low, self.per_unit), minlength=CELLS)
+            self.held = np.bincount(cells_of(edges, self.per_unit, self.offset), minlength=CELLS)
         for compared in range(1, MOST_COMPARED + 1):
             if self.held[self.held > compared].sum() <= MOST_CROWDED * len(edges):
                 self.compared = compared
@@ -73,7 +76,7 @@ class Lookup:
         tables = [table for table in tables if table.compared]
         self._tabled = len(tables)
         self._compared = [sum(t.compared > n for t in tables) for n in range(MOST_COMPARED)]
-        self._low = np.array([[table.low] for table in tables]).reshape(-1, 1)
+        self._offset = np.array([[table.offset] for table in tables]).reshape(-1, 1)
         self._per_unit = np.array([[table.per_unit] for table in tables]).reshape(-1, 1)
         self._first_cell = np.arange(len(tables)).reshape(-1, 1) * CELLS
         # By bin: its upper edge. Beyond a stream's last edge nothing is above.
@@ -86,8 +89,8 @@ class Lookup:
             before.append(start + np.cumsum(table.held) - table.held)
         held = np.array([table.held for table in tables], dtype=np.int64).ravel()
         # By cell: the bin below its edges, the one above them, and whether it has more than are compared.
-        self._before = np.array(before, dtype=np.int32).ravel()
-        self._after = (self._before + held).astype(np.int32)
+        self._before = np.array(before, dtype=np.int64).ravel()
+        self._after = self._before + held
         self._crowded = held > np.repeat([table.compared for table in tables], CELLS)
         self._halvings = int(held.max(initial=0)).bit_length()
 
@@ -106,15 +109,15 @@ class Lookup:
         return bins
 
     def _look_up(self, values: Floats) -> Ints:
-        cells = cells_of(values, self._low, self._per_unit)
+        cells = cells_of(values, self._per_unit, self._offset)
         cells += self._first_cell
-        bins = self._before.take(cells).astype(np.int64)
+        bins = self._before.take(cells)
         for streams in self._compared:
             bins[:streams] += values[:streams] > self._edges.take(bins[:streams])
         crowded = np.flatnonzero(self._crowded.take(cells))
         if len(crowded):
             cells, values = cells.ravel()[crowded], values.ravel()[crowded]
-            ends = (table.take(cells).astype(np.int64) for table in (self._before, self._after))
+            ends = (table.take(cells) for table in (self._before, self._after))
             bins.ravel()[crowded] = self._search(values, *ends)
         return bins
 
@@ -127,11 +130,10 @@ class Lookup:
         return low
 
 
-def cells_of(values: Floats, low: float | Floats, per_unit: float | Floats) -> Ints:
+def cells_of(values: Floats, per_unit: float | Floats, offset: float | Floats) -> Ints:
     """The cell of every value; never falls from one value to a larger one."""
-    place = values - low
-    place *= per_unit
-    place += 1.0
+    place = values * per_unit
+    place += offset
     np.fmax(place, 0.0, out=place)  # NaN too
-    np.fmin(place, CELLS - 1.0, out=place)
+    np.minimum(place, CELLS - 1.0, out=place)
     return np.asarray(place, dtype=np.int64)

@@ -33,7 +33,8 @@ class PaneDelta(msgspec.Struct, frozen=True):
 
     `bins` holds the counts of all fine bins and their fixed-point sums (`pack_narrow`);
     `layout` names the profile that made the bins. `segments` holds the deciles' counts by segment, in the profile's
-    order, `ids` the sketch of the record ids (`identities.IdSketch`); each is empty where it was not counted.
+    order, `ids` the sketch of the record ids (`identities.IdSketch`), `sample` some whole rows (`.sample`); each is
+    empty where it was not counted or kept.
     """
 
     pane: int
@@ -44,6 +45,7 @@ class PaneDelta(msgspec.Struct, frozen=True):
     bins: str
     segments: str = ""
     ids: str = ""
+    sample: str = ""
 
 
 class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
@@ -78,7 +80,7 @@ def in_pieces(counted: Counted) -> list[Counted]:
     pieces: list[list[PaneDelta]] = [[]]
     size = 0
     for delta in counted.panes:
-        more = len(msgspec.json.encode(delta)) + 1
+        more = _most_bytes(delta)
         if size + more > MAX_BYTES and pieces[-1]:
             pieces.append([])
             size = 0
@@ -90,6 +92,11 @@ def in_pieces(counted: Counted) -> list[Counted]:
         for i, panes in enumerate(pieces[:-1])
     ]
     return [*before, msgspec.structs.replace(counted, first_offset=first + last, panes=pieces[-1])]
+
+
+def _most_bytes(delta: PaneDelta) -> int:
+    """What a delta takes as JSON, at most: its texts are base64 and short names. Encoding it would tell, and take long."""
+    return 200 + sum(len(value) for value in msgspec.structs.astuple(delta) if isinstance(value, str))
 
 
 class LabelsSeen(msgspec.Struct, frozen=True, tag_field="kind", tag="labels"):

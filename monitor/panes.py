@@ -6,6 +6,7 @@ is decided here, by the partition's own content and order alone, so that it does
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from longshore.monitor.counts import StreamCounter
 from longshore.monitor.identities import Hashes, IdSketch
 from longshore.monitor.messages import NEVER, Counted, LabelsSeen, PaneDelta, pack_narrow, pack_small
 from longshore.monitor.models import Profiles, Watched
+from longshore.monitor.sample import Growing, Sample, priorities_of, rows_of_a_pane, shape_of
 from longshore.monitor.scored import ScoredColumns, ScoredDecoder, joined
 from longshore.monitor.segments import shape
 from longshore.profile import Ints
@@ -43,7 +45,7 @@ class Labelled(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Pane:
-    """One pane's growing counts, int64[T], fixed-point sums, int64[T], and segments' deciles, int64[S·C].
+    """One pane's growing counts, int64[T], fixed-point sums, int64[T], segments' deciles, int64[S·C], and some rows.
 
     `ids` holds the records' hashed ids, in pieces.
     """
@@ -54,6 +56,7 @@ class Pane:
     sums: Ints
     segments: Ints
     ids: list[Hashes] = field(default_factory=list)
+    sample: Growing | None = None
 
     def sketch(self) -> str:
         """The ids' sketch as text; empty where none were kept."""
@@ -92,6 +95,7 @@ class Tally:
             PaneDelta(
                 pane, version, route, held.records, held.watched.name,
                 pack_narrow(held.counts, held.sums), pack_small(held.segments), held.sketch(),
+                held.sample.sample().to_text() if held.sample else "",
             )
             for (pane, version, route), held in sorted(self.panes.items())
         ]  # fmt: skip
@@ -112,7 +116,9 @@ class Tally:
 class PaneCounter:
     """Turns prediction values into tallies for one schema."""
 
-    def __init__(self, schema: Schema, profiles: Profiles, *, pane_ms: int, lateness_ms: int) -> None:
+    def __init__(
+        self, schema: Schema, profiles: Profiles, *, pane_ms: int, lateness_ms: int, sample_rows: int = 0
+    ) -> None:
         self._schema = schema
         self._decoder = ScoredDecoder(schema)
         self._labels = msgspec.json.Decoder(Labelled)
@@ -120,6 +126,7 @@ class PaneCounter:
         self._counters: dict[str, StreamCounter] = {}
         self._pane_ms = pane_ms
         self._lateness_ms = lateness_ms
+        self._sample_rows = sample_rows
 
     def count(self, tally: Tally, values: Sequence[bytes | None], offsets: Sequence[int]) -> None:
         """Add n predictions of one partition, in offset order, to its tally; of `offsets` the first and last count.
@@ -137,18 +144,25 @@ class PaneCounter:
             ConfigurationError: see `count`.
 
         """
-        columns, on_time = [], []
+        pieces, ends = [], [0]
         for tally, values, offsets in parts:
             if tally.first_offset < 0:
                 tally.first_offset = offsets[0]
             tally.last_offset = offsets[-1]
-            columns.append(self._decoder.decode(values))
-            tally.unreadable += len(values) - len(columns[-1])
-            on_time.append(self._on_time(tally, columns[-1]))
-        owners = np.repeat(np.arange(len(parts)), list(map(len, columns)))
-        together, tallies = joined(columns), [tally for tally, _, _ in parts]
-        for named, rows in _groups(together, np.flatnonzero(np.concatenate(on_time))).items():
-            self._count_group(tallies, owners, named, together, rows)
+            found = self._decoder.pieces(values)
+            pieces += found
+            readable = sum(map(len, found))
+            ends.append(ends[-1] + readable)
+            tally.unreadable += len(values) - readable
+        columns, tallies = joined(pieces), [tally for tally, _, _ in parts]
+        bounds = map(slice, ends, ends[1:])
+        on_time = [
+            self._on_time(tally, columns.times[at], columns.scored_at[at])
+            for tally, at in zip(tallies, bounds, strict=True)
+        ]
+        owners = np.repeat(np.arange(len(parts)), np.diff(ends))
+        for named, rows in _groups(columns, np.flatnonzero(np.concatenate(on_time))).items():
+            self._count_group(tallies, owners, named, columns, rows)
 
     def count_labels(self, partition: int, values: Iterable[bytes | None]) -> LabelsSeen:
         """How many labels belong to each pane, by the event time of the record they label."""
@@ -161,10 +175,9 @@ class PaneCounter:
             seen[pane] = seen.get(pane, 0) + 1
         return LabelsSeen(partition, sorted(seen.items()))
 
-    def _on_time(self, tally: Tally, columns: ScoredColumns) -> npt.NDArray[np.bool_]:
+    def _on_time(self, tally: Tally, times: Ints, scored_at: Ints) -> npt.NDArray[np.bool_]:
         """Which are neither ahead of their clock nor behind the watermark as it stood just before; both are counted."""
-        times = columns.times
-        future = times > columns.scored_at + FUTURE_MS
+        future = times > scored_at + FUTURE_MS
         highest = max(tally.watermark, int(times.max(initial=NEVER)))
         if len(times) and not future.any() and self._closes(int(times.min())) > highest:
             tally.watermark = highest  # as nearly always: not even the oldest is late at the end
@@ -196,12 +209,14 @@ class PaneCounter:
                 tally.unreadable += more
                 tally.put_aside(columns.times[rows[~fit & (owners[rows] == owner)]] // self._pane_ms, 2)
             rows = rows[fit]
-        if watched is None:
+        if watched is None or not len(rows):
             return
         panes = owners[rows] << PANE_BITS | columns.times[rows] // self._pane_ms
-        for delta in self._counter(watched).count(columns, rows, panes):
+        counter = self._counter(watched)
+        codes = counter.codes(columns)
+        for delta in counter.count(columns, rows, panes, codes):
             owner, pane = divmod(delta.pane, 1 << PANE_BITS)
-            held = tallies[owner].panes.setdefault((pane, version, route), _empty(watched))
+            held = self._pane(tallies[owner], (pane, version, route), watched)
             held.records += delta.records
             held.counts += delta.counts
             held.sums += delta.sums
@@ -209,6 +224,22 @@ class PaneCounter:
         for at, ids in _runs(panes, columns.ids[rows]):
             owner, pane = divmod(at, 1 << PANE_BITS)
             tallies[owner].panes[pane, version, route].ids.append(ids)
+        if self._sample_rows:
+            words = priorities_of(columns.times, columns.values, codes)
+            for key, places in _stretches(rows, panes):
+                owner, pane = divmod(key, 1 << PANE_BITS)
+                sample = tallies[owner].panes[pane, version, route].sample
+                if sample is not None:
+                    sample.add(words[places], lambda near, at=places: counter.rows(columns, codes, at[near]))
+
+    def _pane(self, tally: Tally, key: tuple[int, str, str], watched: Watched) -> Pane:
+        held = tally.panes.get(key)
+        if held is None:
+            held = tally.panes[key] = _empty(watched)
+            if self._sample_rows:
+                most = rows_of_a_pane(watched.profile, self._sample_rows)
+                held.sample = Growing(most, Sample.nothing(shape_of(watched.profile)))
+        return held
 
     def _counter(self, watched: Watched) -> StreamCounter:
         if watched.name not in self._counters:
@@ -219,13 +250,23 @@ class PaneCounter:
 
 
 def _groups(columns: ScoredColumns, rows: Ints) -> dict[tuple[str, str], Ints]:
-    """The positions `rows` by (version, route), in the order of their first ones."""
-    if all(names.count(names[0]) == len(names) for names in (columns.versions, columns.routes) if names):
-        return {(columns.versions[0], columns.routes[0]): rows} if len(rows) else {}
-    groups: dict[tuple[str, str], list[int]] = {}
-    for row in rows.tolist():
-        groups.setdefault((columns.versions[row], columns.routes[row]), []).append(row)
-    return {key: np.array(members, dtype=np.int64) for key, members in groups.items()}
+    """The positions `rows` by (version, route)."""
+    names = [name for name, _ in columns.named]
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    if len(numbers) <= 1:
+        return dict.fromkeys(numbers, rows)
+    of_row = np.repeat([numbers[name] for name in names], [count for _, count in columns.named])[rows]
+    return {name: rows[of_row == i] for name, i in numbers.items()}
+
+
+def _stretches(rows: Ints, panes: Ints) -> Iterator[tuple[int, Ints]]:
+    """The positions of each pane's rows."""
+    if (panes[1:] < panes[:-1]).any():
+        order = np.argsort(panes, kind="stable")
+        rows, panes = rows[order], panes[order]
+    starts = np.flatnonzero(np.r_[True, panes[1:] != panes[:-1]]).tolist()
+    for start, end in itertools.pairwise([*starts, len(panes)]):
+        yield int(panes[start]), rows[start:end]
 
 
 def _runs(panes: Ints, ids: Hashes) -> Iterator[tuple[int, Hashes]]:

@@ -21,10 +21,16 @@ from longshore.monitor.frames import Column, read_as, read_columns
 from longshore.monitor.joint import Rows, judge_together
 from longshore.monitor.layout import FineLayout, side_by_side
 from longshore.monitor.report import FAMILIES, Report, report_counts, with_joint, with_samples
+from longshore.monitor.sample import narrow, row_bytes, shape_of
 from longshore.monitor.segments import reference_segments, window_segments
 from longshore.monitor.sequence import Alarm, Sequence
 from longshore.profile import Floats, Ints, Profile
+from longshore.reference_rows import ReferenceRows
 from longshore.schema import Derived, Kind
+
+
+SAMPLED, SAMPLE_BYTES = 1_000, 98_304
+"""Rows of a profile's sample, and what they may take: a third more as text."""
 
 
 class Reference:
@@ -82,6 +88,30 @@ class Reference:
     def names(self) -> list[str]:
         """The columns, in the order they were fitted."""
         return [stream.name for stream in self.profile.streams]
+
+    def with_rows(self) -> Profile:
+        """The profile with a sample of the rows it was fitted on, for the stream's test of whole rows.
+
+        Raises:
+            DataError: this reference has no rows.
+
+        """
+        if self._rows is None:
+            raise DataError("this reference is a profile alone", mend="make it with Reference.fit from the rows")
+        streams, columns = self.profile.streams, self._rows.columns
+        most = min(SAMPLED, SAMPLE_BYTES // row_bytes(shape_of(self.profile)))
+        random = np.random.default_rng([self._seed, self._rows.count])
+        chosen = np.sort(random.permutation(self._rows.count)[:most])
+        parts = [(stream, column.values[chosen]) for stream, column in zip(streams, columns, strict=True)]
+        numbers = [values for stream, values in parts if stream.kind is Kind.NUMERIC]
+        codes = [bin_column(stream, values) for stream, values in parts if stream.kind is Kind.NOMINAL]
+        return replace(
+            self.profile,
+            sample=ReferenceRows(
+                narrow(np.stack(numbers, axis=1) if numbers else np.zeros((len(chosen), 0))),
+                (np.stack(codes, axis=1) if codes else np.zeros((len(chosen), 0))).astype(np.uint16),
+            ),
+        )
 
     def watch(self, *, run_length: float = 100_000, step: int = 100, persistence: tuple[int, int] = (1, 1)) -> Watch:
         """Watch rows as they come: an alert after a mean of `run_length` rows when nothing drifts.
@@ -201,8 +231,17 @@ class Watch:
 
 
 def build_profile(
-    frame: pd.DataFrame, categorical: Names[str], derived: Names[Derived] = (), place: tuple[str, str] | None = None
+    frame: pd.DataFrame,
+    categorical: Names[str],
+    derived: Names[Derived] = (),
+    place: tuple[str, str] | None = None,
+    *,
+    with_rows: bool = False,
 ) -> bytes:
-    """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`."""
+    """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`.
+
+    `with_rows`: with a sample of its rows, for the stream's test of whole rows (`monitor.joint`).
+    """
     ratios = {each.name: (each.numerator, each.denominator) for each in derived}
-    return Reference.fit(frame, categorical, derived=ratios, place=place).profile.to_bytes()
+    fitted = Reference.fit(frame, categorical, derived=ratios, place=place)
+    return (fitted.with_rows() if with_rows else fitted.profile).to_bytes()

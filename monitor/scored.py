@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.codec import MAX_DEPTH, MAX_EVENT_TIME, MAX_RECORD_BYTES, Codec
-from longshore.columns import fill
+from longshore.columns import fill, fill_whole
 from longshore.monitor.familiar import Familiar
 from longshore.monitor.identities import Hashes, hashed
 from longshore.profile import Floats, Ints
@@ -39,9 +39,8 @@ class ScoredColumns:
     Attributes:
         times: int64[n], event times (ms).
         scored_at: int64[n], ms.
-        versions: n model versions; those that come again are mostly one object.
-        routes: n routes, likewise.
         ids: uint32[n], hashes of the record ids (`longshore.monitor.identities`); 0 where the record is not good.
+        named: stretches of n together, as (version, route) and the number of neighbours that have them.
         good: bool[n], whether the prediction's record fits the schema; what it holds is missing where not.
         values: float64[numeric fields + 1, n], the fields in schema order and then the predictions; NaN is missing.
         texts: one sequence of n strings (None = missing) per nominal field, in schema order.
@@ -50,9 +49,8 @@ class ScoredColumns:
 
     times: Ints
     scored_at: Ints
-    versions: Sequence[str]
-    routes: Sequence[str]
     ids: Hashes
+    named: list[tuple[tuple[str, str], int]]
     good: npt.NDArray[np.bool_]
     values: Floats
     texts: Sequence[Sequence[str | None]]
@@ -84,8 +82,12 @@ class ScoredDecoder:
 
     def decode(self, values: Sequence[bytes | None]) -> ScoredColumns:
         """The readable ones of n values, in order."""
+        return joined(self.pieces(values))
+
+    def pieces(self, values: Sequence[bytes | None]) -> list[ScoredColumns]:
+        """The same in pieces: one at least."""
         pieces = [values[at : at + AT_ONCE] for at in range(0, max(1, len(values)), AT_ONCE)]
-        return joined(list(map(self._piece, pieces)))
+        return list(map(self._piece, pieces))
 
     def _piece(self, values: Sequence[bytes | None]) -> ScoredColumns:
         try:
@@ -187,16 +189,25 @@ def _columns(
 ) -> ScoredColumns:
     times, scored_at, predictions, versions, routes = read
     fill(table[-1], predictions)
+    when = np.empty((2, len(times)), dtype=np.int64)
+    fill_whole(when[0], times)
+    fill_whole(when[1], scored_at)
     return ScoredColumns(
-        times=np.fromiter(times, np.int64, len(times)),
-        scored_at=np.fromiter(scored_at, np.int64, len(times)),
-        versions=versions,
-        routes=routes,
+        times=when[0],
+        scored_at=when[1],
         ids=ids,
+        named=_named(versions, routes),
         good=good,
         values=table,
         texts=texts,
     )
+
+
+def _named(versions: Sequence[str], routes: Sequence[str]) -> list[tuple[tuple[str, str], int]]:
+    """In one stretch where all have the same, as nearly always: texts that come again are mostly one object."""
+    if all(names.count(names[0]) == len(names) for names in (versions, routes) if names):
+        return [((versions[0], routes[0]), len(versions))] if versions else []
+    return [(name, 1) for name in zip(versions, routes, strict=True)]
 
 
 def joined(pieces: Sequence[ScoredColumns]) -> ScoredColumns:
@@ -207,9 +218,8 @@ def joined(pieces: Sequence[ScoredColumns]) -> ScoredColumns:
     return ScoredColumns(
         times=np.concatenate([piece.times for piece in pieces]),
         scored_at=np.concatenate([piece.scored_at for piece in pieces]),
-        versions=list(chain.from_iterable(piece.versions for piece in pieces)),
-        routes=list(chain.from_iterable(piece.routes for piece in pieces)),
         ids=np.concatenate([piece.ids for piece in pieces]),
+        named=list(chain.from_iterable(piece.named for piece in pieces)),
         good=np.concatenate([piece.good for piece in pieces]),
         values=np.concatenate([piece.values for piece in pieces], axis=1),
         texts=[list(chain.from_iterable(of_field)) for of_field in by_field],

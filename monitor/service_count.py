@@ -18,12 +18,12 @@ from longshore.errors import AbortedError, UnavailableError
 from longshore.kafka.admin import committed_offsets, end_offsets, partition_count
 from longshore.kafka.reader import read_all
 from longshore.monitor.idle import IdleJudge
-from longshore.monitor.messages import Counted, Idle, ModelMoved, PaneMessage, decode, encode, in_pieces
+from longshore.monitor.messages import NEVER, Counted, Idle, ModelMoved, PaneMessage, decode, encode, in_pieces
 from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter, Tally
 from longshore.records import UNREADABLE, ModelEvent, ModelEventKind
 from longshore.schema import Schema
-from longshore.stream import Batch, ExactlyOnceStream, Message, Partitions, by_partition, value_of
+from longshore.stream import Batch, ExactlyOnceStream, Message, Notes, Partitions, by_partition, value_of
 from longshore.topics import Topics
 
 log = structlog.get_logger()
@@ -36,8 +36,11 @@ POLL_TIMEOUT_S = 0.2
 MAX_PANES = 1_000
 """Panes held before a commit, whatever the time: bounds memory when event time runs fast."""
 
-RECENT = (200, 5_000)
-"""Pane messages read back when looking for partitions' watermarks: so many, then so many, then all."""
+RECENT = (200, 5_000, 50_000)
+"""Pane messages read back when looking for watermarks that no note tells: so many, then so many, and no more."""
+
+NOTE = "watermark="
+"""How a partition's watermark is noted beside its committed position: what was counted before it reached so far."""
 
 SETTLED_S = 60.0
 """How long a look back waits, at least, for what was written before it to be committed or aborted."""
@@ -57,7 +60,11 @@ class Counting:
         self._topics = Topics.of(settings.topic_prefix, schema)
         self._key = schema.name.encode()
         self._counter = PaneCounter(
-            schema, profiles, pane_ms=int(monitor.pane_s * 1_000), lateness_ms=int(monitor.allowed_lateness_s * 1_000)
+            schema,
+            profiles,
+            pane_ms=int(monitor.pane_s * 1_000),
+            lateness_ms=int(monitor.allowed_lateness_s * 1_000),
+            sample_rows=monitor.sample_rows if monitor.joint else 0,
         )
         self._watermarks = watermarks
         self._tallies: dict[int, Tally] = {}
@@ -97,7 +104,8 @@ class Counting:
         counted = self._messages()
         values = [{"key": self._key, "value": encode(message)} for message in (*counted, *self._others)]
         outputs = [Batch(self._topics.panes, values)] if values else []
-        stream.commit(outputs, wait=wait, then=lambda: _measure(counted))
+        notes = {(self._topics.predictions, p): f"{NOTE}{tally.watermark}" for p, tally in self._tallies.items()}
+        stream.commit(outputs, wait=wait, then=lambda: _measure(counted), notes=notes)
         self._opened, self._others = None, []
         self._tallies = {partition: tally.after_commit() for partition, tally in self._tallies.items()}
 
@@ -145,14 +153,30 @@ class Counting:
             self._counter.count_all(predictions)
 
     def _recover(self, partitions: set[int], stream: ExactlyOnceStream) -> None:
-        """Go on from the watermark that the last counts of a partition new to us had."""
+        """Go on from the watermark that the last counts of a partition new to us had.
+
+        It stands beside the committed position. Only where an older program committed that it is looked for in the panes.
+        """
         unknown = partitions - set(self._tallies)
         if not unknown:
             return
         stream.settle()  # a transaction of our own that has failed would be waited for
-        found = self._watermarks(unknown)
+        found = self._noted(unknown, stream.notes)
+        if rest := unknown - set(found):
+            found |= self._watermarks(rest)
         for partition in unknown:
             self._tallies[partition] = Tally(watermark=found[partition]) if partition in found else Tally()
+
+    def _noted(self, partitions: set[int], notes: Notes) -> dict[int, int]:
+        """Of some partitions, the watermarks that are noted; where nothing was ever committed nothing was counted."""
+        found = {}
+        for partition in partitions:
+            note = notes.get((self._topics.predictions, partition))
+            if note is None:
+                found[partition] = NEVER
+            elif note.startswith(NOTE):
+                found[partition] = int(note.removeprefix(NOTE))
+        return found
 
     def _messages(self) -> list[Counted]:
         total = self._partition_count()
@@ -209,7 +233,10 @@ def _relayed(values: list[bytes | None]) -> list[PaneMessage]:
 
 
 def watermarks_from_panes(settings: Settings, topic: str) -> Watermarks:
-    """Reads partitions' last watermarks back from `drift.panes`: its recent end first, all of it only where needed.
+    """Reads partitions' last watermarks back from `drift.panes`, from its recent end.
+
+    A partition whose last counts are further back than `RECENT` is told nothing of: what is late there is then counted,
+    and the decider, which knows its watermark, sets it aside.
 
     What stands there when it is asked is waited for: the group's offsets may show a predecessor's commit before its
     counts can be read.
@@ -223,9 +250,9 @@ def watermarks_from_panes(settings: Settings, topic: str) -> Watermarks:
         end = end_offsets(settings, topic)[0]
         _wait_until_stable(settings, topic, end)
         found: dict[int, int] = {}
-        for start in (*(end - recent for recent in RECENT if recent < end), 0):
+        for start in (max(0, end - recent) for recent in RECENT):
             found = _scan(settings, topic, partitions, start)
-            if not partitions - set(found):
+            if not start or not partitions - set(found):
                 break
         return found
 

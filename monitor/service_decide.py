@@ -54,6 +54,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         lateness_ms=int(monitor.allowed_lateness_s * 1_000),
         provisional=monitor.provisional,
         quality=_quality_rules(settings, schema),
+        sample_rows=monitor.sample_rows if monitor.joint else 0,
     )
 
 

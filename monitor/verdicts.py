@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from longshore.monitor.copula import Together, judge_rows
 from longshore.monitor.episodes import Judged
 from longshore.monitor.models import Watched
 from longshore.monitor.report import Report, report_judged
@@ -17,6 +18,13 @@ from longshore.monitor.sequence import Alarm, Evidence, Sequence
 from longshore.monitor.thresholds import Thresholds
 from longshore.monitor.windows import Filled
 from longshore.profile import Ints
+from longshore.records import Moved
+
+SHARERS = 2
+"""That share the alerts which the run length allows, where columns are judged together: that test, and the streams."""
+
+JOINT = "joint"
+"""Name and kind of what stands among the streams for all of them together."""
 
 CALM = 0.05
 """A window is calm if no scale alarms and it alone has a p-value above this: the lower threshold out."""
@@ -24,55 +32,102 @@ CALM = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
-    """One window's judgement; `steps` are its counts and those of the windows that were judged with it."""
+    """One window's judgement; `steps` are its counts and those of the windows that were judged with it.
+
+    `together`: of its columns together, where that is asked for.
+    """
 
     judged: Judged
     evidence: Evidence
     report: Report
     steps: list[Ints]
+    together: Together | None = None
 
     def detail(self) -> dict[str, Any]:
         """What its event holds beside the ranked streams."""
         report, evidence = self.report, self.evidence
         return {
             "approximated": ["wasserstein", "wasserstein_sigma", "ks"],
-            "alert": report.alert,
+            "alert": self.judged.alarm,
             "bins": {stream.name: stream.bins.current for stream in report.streams},
             "reference_limited": report.reference_limited,
             "by_scale": {str(scale): p for scale, p in evidence.by_scale.items()},
             "limit": evidence.limit,
-            "run_length": evidence.run_length,
-        } | segments_of(report)
+            "run_length": evidence.run_length / (SHARERS if _sharing(self.together) else 1),
+        } | segments_of(report) | ({"joint": asdict(self.together)} if self.together is not None else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """How sure an alarm has to be, and a user's own limits."""
+    """How sure an alarm has to be, and a user's own limits; with `joint`, columns are judged together, too.
+
+    Then both kinds of alerts share what the run length allows: each has half of the alerts.
+    """
 
     alarm: Alarm
     thresholds: dict[str, float]
     pane_ms: int
+    joint: bool = False
 
     def judge(self, filled: Filled, before: Iterable[Ints], *, where: bool) -> Verdict:
         """Judge a window with the ones before it in its era; if it alarms, or `where`, say in which segments."""
         watched = filled.watched
         profile, layout = watched.profile, watched.layout
         reference = layout.for_tests(profile.counts)
-        sequence = Sequence(layout.tests, profile.calibration, reference, self.alarm, before)
+        together = self._together(filled)
+        alarm = _shared(self.alarm) if _sharing(together) else self.alarm
+        sequence = Sequence(layout.tests, profile.calibration, reference, alarm, before)
         evidence = sequence.add(layout.for_tests(filled.counts))
         report = report_judged(profile, layout, (filled.counts, filled.sums), evidence.judged, evidence.limit)
         report = Thresholds.of(self.thresholds, [stream.name for stream in profile.streams]).apply(report)
-        if report.alert or where:
+        alarms = report.alert or (together is not None and together.alert)
+        if alarms or where:
             report = replace(report, segments=counted_segments(profile, filled.segments, filled.records))
+        alone = [*_alone(report, evidence, watched), together.p_value if together is not None else 1.0]
         judged = Judged(
             version=filled.era.version,
             first_pane=filled.first_pane,
             window=filled.window(self.pane_ms),
-            alarm=report.alert,
-            calm=not report.alert and all(p > CALM for p in _alone(report, evidence, watched)),
-            streams=[stream.moved() for stream in report.streams],
+            alarm=alarms,
+            calm=not alarms and all(p > CALM for p in alone),
+            streams=_ranked(report, together),
         )
-        return Verdict(judged, evidence, report, list(sequence.steps))
+        return Verdict(judged, evidence, report, list(sequence.steps), together)
+
+    def _together(self, filled: Filled) -> Together | None:
+        """The window's columns together; None where that is not asked for.
+
+        The limit is that of one alert by chance in so many records as half of the run length's alerts leave; whatever
+        persistence asks for beside it makes them fewer.
+        """
+        if not self.joint or filled.sample is None:
+            return None
+        alarm = _shared(self.alarm)
+        limit = alarm.alpha or min(CALM, filled.records / alarm.run_length)
+        seed = (filled.era.generation, filled.first_pane)
+        return judge_rows(filled.watched.profile, filled.sample, limit=limit, seed=seed)
+
+
+def _sharing(together: Together | None) -> bool:
+    """Whether the columns are judged together: not where the profile has no rows to compare with."""
+    return together is not None and together.reference_rows > 0
+
+
+def _shared(alarm: Alarm) -> Alarm:
+    """An alarm that leaves as many alerts to another."""
+    alpha = None if alarm.alpha is None else alarm.alpha / SHARERS
+    return replace(alarm, run_length=alarm.run_length * SHARERS, alpha=alpha)
+
+
+def _ranked(report: Report, together: Together | None) -> list[Moved]:
+    """The streams, most moved first; after those that alarm, the columns together if they do."""
+    streams = [stream.moved() for stream in report.streams]
+    if together is None or not together.alert:
+        return streams
+    p = together.p_value
+    joint = Moved(JOINT, JOINT, True, p, psi=0, kl=0, js=0, wasserstein=0, wasserstein_sigma=None, ks=0, q_value=p)
+    alone = sum(stream.alert for stream in report.streams)
+    return [*streams[:alone], joint, *streams[alone:]]
 
 
 def segments_of(report: Report) -> dict[str, Any]:

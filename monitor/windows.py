@@ -17,9 +17,11 @@ import numpy as np
 
 from longshore.errors import FormatError
 from longshore.monitor.aside import NO_ASIDE, Aside, added, taken
-from longshore.monitor.identities import IdSketch, both
+from longshore.monitor.identities import IdSketch
+from longshore.monitor.identities import both as both_ids
 from longshore.monitor.messages import PaneDelta, pack, pack_small, unpack, unpack_small
 from longshore.monitor.models import Profiles, Watched
+from longshore.monitor.sample import Sample, both, rows_of_a_pane, shape_of
 from longshore.profile import Ints
 from longshore.records import Route, Window
 
@@ -55,6 +57,7 @@ class Filled:
     segments: Ints
     ids: IdSketch | None = None
     aside: Aside = NO_ASIDE
+    sample: Sample | None = None
 
     def window(self, pane_ms: int) -> Window:
         """The stretch of event time it covers."""
@@ -70,7 +73,8 @@ class Open:
     counts: Ints
     sums: Ints
     segments: Ints
-    ids: IdSketch | None
+    ids: IdSketch | None = None
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +103,7 @@ class WindowState(msgspec.Struct):
     records: int = 0
     bins: str = ""
     segments: str = ""
+    sample: str = ""
     late: int = 0
     ids: str = ""
     aside: Aside = NO_ASIDE
@@ -108,17 +113,23 @@ class WindowState(msgspec.Struct):
 class Windows:
     """The open panes and the window in progress."""
 
-    def __init__(self, profiles: Profiles, window_records: int, state: WindowState | None = None) -> None:
+    def __init__(
+        self, profiles: Profiles, window_records: int, state: WindowState | None = None, *, sample_rows: int = 0
+    ) -> None:
         self._profiles = profiles
         self._window_records = window_records
+        self._sample_rows = sample_rows
         self.state = state or WindowState()
         self._open: dict[int, dict[str, Open]] = {}
         self._counts: Ints | None = None
         self._sums: Ints | None = None
         self._segments = unpack_small(self.state.segments)
         self._ids = IdSketch.from_text(self.state.ids) if self.state.ids else None
+        self._sample: Sample | None = None
         if self.state.bins:
             self._counts, self._sums = unpack(self.state.bins)
+            if sample_rows:
+                self._sample = self._read_sample(self.state.sample, self._watched(self.state.era.version))
 
     def know(self, version: str, generation: int) -> None:
         """A version was made champion at this generation."""
@@ -139,16 +150,18 @@ class Windows:
                 mend="point both monitor roles at one registry",
             )
         segments, ids = unpack_small(delta.segments), IdSketch.from_text(delta.ids) if delta.ids else None
+        sample = self._read_sample(delta.sample, watched)
         versions = self._open.setdefault(delta.pane, {})
         held = versions.get(delta.version)
         if held is None:
-            versions[delta.version] = Open(offset, delta.records, counts, sums, segments, ids)
+            versions[delta.version] = Open(offset, delta.records, counts, sums, segments, ids, sample)
         else:
             held.records += delta.records
             held.counts = held.counts + counts
             held.sums = held.sums + sums
             held.segments = _together(held.segments, segments)
-            held.ids = both(held.ids, ids)
+            held.ids = both_ids(held.ids, ids)
+            held.sample = both(held.sample, sample, rows_of_a_pane(watched.profile, self._sample_rows))
 
     def close_before(self, pane: int) -> Iterator[EraBegun | Filled]:
         """Close every pane below `pane`, oldest first, and tell what comes of it.
@@ -204,6 +217,7 @@ class Windows:
             counts=np.sum(counts, axis=0),
             sums=np.sum(sums, axis=0),
             segments=functools.reduce(_together, segments),
+            sample=functools.reduce(both, (held.sample for held in ahead.panes), self._sample),
         )
 
     def oldest_offset(self) -> int | None:
@@ -217,6 +231,7 @@ class Windows:
         self.state.bins = "" if counts is None or sums is None else pack(counts, sums)
         self.state.segments = pack_small(self._segments)
         self.state.ids = self._ids.to_text() if self._ids is not None else ""
+        self.state.sample = "" if self._sample is None else self._sample.to_text()
         return self.state
 
     def _close(self, pane: int, versions: dict[str, Open]) -> Iterator[EraBegun | Filled]:
@@ -244,8 +259,9 @@ class Windows:
             self._segments = np.zeros_like(held.segments)
             self._ids = held.ids
         else:
-            self._ids = both(self._ids, held.ids)
+            self._ids = both_ids(self._ids, held.ids)
         self._segments = _together(self._segments, held.segments)
+        self._sample = both(self._sample, held.sample)
         self._counts, self._sums = self._counts + held.counts, self._sums + held.sums
         state.records += held.records
         state.end_pane = pane + 1
@@ -266,6 +282,7 @@ class Windows:
             segments=self._segments,
             ids=self._ids,
             aside=state.aside,
+            sample=self._sample,
         )
         state.index += 1
         self._start_window()
@@ -274,8 +291,12 @@ class Windows:
     def _start_window(self) -> None:
         self._counts = self._sums = self._ids = None
         self._segments = np.zeros(0, np.int64)
+        self._sample = None
         self.state.records, self.state.first_pane, self.state.end_pane = 0, -1, -1
         self.state.aside = NO_ASIDE
+
+    def _read_sample(self, text: str, watched: Watched) -> Sample | None:
+        return Sample.from_text(text, shape_of(watched.profile)) if self._sample_rows else None
 
     def _watched(self, version: str) -> Watched:
         watched = self._profiles.of(version)

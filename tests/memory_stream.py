@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from longshore.errors import AbortedError
-from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single
+from longshore.stream import Batch, Mark, Message, Notes, Partitions, PartitionsHook, Single
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class MemoryStream:
         self._positions = dict(self._committed)
         self._sent: list[Batch | Single] = []
         self._before: Mark = {}
-        self._flight: tuple[list[Batch | Single], dict[str, int], Callable[[], None] | None] | None = None
+        self._flight: tuple[list[Batch | Single], dict[str, int], Callable[[], None] | None, Notes] | None = None
+        self.notes: Notes = {}
         self.on_revoked: PartitionsHook | None = None
         self.transactions = 0
 
@@ -87,10 +88,11 @@ class MemoryStream:
         upto: Mark | None = None,
         wait: bool = True,
         then: Callable[[], None] | None = None,
+        notes: Notes | None = None,
     ) -> None:
         self.send(outputs)
         positions = dict(self._positions) if upto is None else {topic: at for (topic, _), at in upto.items()}
-        self._flight = (self._sent, positions, then)
+        self._flight = (self._sent, positions, then, notes or {})
         self._sent = []
         if wait:
             self._settle()
@@ -98,7 +100,7 @@ class MemoryStream:
     def _settle(self) -> None:
         if self._flight is None:
             return
-        (outputs, positions, then), self._flight = self._flight, None
+        (outputs, positions, then, notes), self._flight = self._flight, None
         if self.fail_next:
             self.fail_next -= 1
             self._positions, self._sent = dict(self._committed), []
@@ -106,6 +108,7 @@ class MemoryStream:
         for output in outputs:
             self._append(output)
         self._committed |= positions
+        self.notes = dict.fromkeys(((topic, 0) for topic in positions), "") | dict(self.notes) | dict(notes)
         self.transactions += 1
         if then is not None:
             then()

@@ -6,6 +6,7 @@ A `Columns` holds n records: numeric features as one float64 matrix (NaN = missi
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,13 @@ def fill(column: Floats, values: Sequence[float | None]) -> None:
     try:
         struct.pack_into(f"{len(values)}d", column.data, 0, *values)  # half of what numpy takes for it
     except struct.error:  # there is a null
-        column[:] = np.array(values, dtype=np.float64)
+        given = [math.nan if value is None else value for value in values]  # twice as fast as numpy does that
+        struct.pack_into(f"{len(values)}d", column.data, 0, *given)
+
+
+def fill_whole(column: npt.NDArray[np.int64], values: Sequence[int]) -> None:
+    """Write n integers into a contiguous int64[n]."""
+    struct.pack_into(f"{len(values)}q", column.data, 0, *values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class MonitorSettings(Section):
 
     `quality_run_length_records`: the least mean number of records between false alerts of a fault of the data (None: as
     `run_length_records`). `quality_ignore`: kinds of faults, or `stream.kind`, that are not told and hold nothing.
+    `joint`: test a window's columns together, too, on `sample_rows` whole rows of each pane.
     """
 
     group: str = "monitor"
@@ -92,6 +93,8 @@ class MonitorSettings(Section):
     provisional: bool = True
     quality_run_length_records: float | None = Field(default=None, ge=1_000)
     quality_ignore: tuple[str, ...] = ()
+    joint: bool = False
+    sample_rows: int = Field(default=128, ge=50, le=2_000)
 
 
 class TrainerSettings(Section):

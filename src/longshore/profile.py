@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.errors import FormatError
+from longshore.reference_rows import ReferenceRows
 from longshore.schema import Kind
 
 FORMAT = 2
@@ -131,12 +132,13 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """A reference of `rows` rows: its streams in column order, the calibration of their tests, and its segments."""
+    """A reference of `rows` rows: its streams in column order, their tests' calibration, its segments, maybe a sample."""
 
     rows: int
     streams: tuple[StreamProfile, ...]
     calibration: Calibration
     segmentations: tuple[Segmentation, ...] = ()
+    sample: ReferenceRows | None = None
 
     @property
     def counts(self) -> Ints:
@@ -153,6 +155,8 @@ class Profile:
             "calibration": _plain(self.calibration),
             "segmentations": [_plain(segmentation) for segmentation in self.segmentations],
         }
+        if self.sample is not None:
+            value["sample"] = self.sample.to_dict()
         return msgspec.json.encode(value, enc_hook=_listed)
 
     @classmethod
@@ -174,6 +178,7 @@ class Profile:
                 streams=streams,
                 calibration=_calibration(value["calibration"]),
                 segmentations=tuple(_segmentation(item) for item in value.get("segmentations", [])),
+                sample=_sample(value.get("sample"), streams),
             )
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(f"profile is damaged: {error!r}", mend="register the version again") from error
@@ -240,6 +245,11 @@ def _stream(value: dict[str, Any]) -> StreamProfile:
         mean=float(value["mean"]),
         std=float(value["std"]),
     )
+
+
+def _sample(value: dict[str, Any] | None, streams: tuple[StreamProfile, ...]) -> ReferenceRows | None:
+    numeric = sum(stream.kind is Kind.NUMERIC for stream in streams)
+    return ReferenceRows.from_dict(value, numeric, len(streams) - numeric) if value else None
 
 
 def _segmentation(value: dict[str, Any]) -> Segmentation:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import methodcaller
+from itertools import chain, compress, islice, pairwise
+from operator import methodcaller, ne
 from typing import Any, Protocol
 
 Partitions = set[tuple[str, int]]
 Mark = Mapping[tuple[str, int], int]
+Notes = Mapping[tuple[str, int], str]
 PartitionsHook = Callable[[Partitions], None]
 
 
@@ -37,12 +39,16 @@ def places_of(batch: Sequence[Message]) -> Iterator[tuple[str, int]]:
 
 
 def by_partition(batch: Sequence[Message]) -> dict[tuple[str, int], list[Message]]:
-    """The messages of each partition, in order."""
+    """The messages of each partition, in order.
+
+    A client hands out what it fetched of one partition in one stretch: so stretches are told apart, not messages.
+    """
     topic = _one_topic(batch)
     places: list[Any] = list(map(partition_of, batch)) if topic is not None else list(places_of(batch))
-    found: dict[Any, list[Message]] = {place: [] for place in dict.fromkeys(places)}
-    for message, members in zip(batch, map(found.__getitem__, places), strict=True):
-        members.append(message)
+    starts = [*compress(range(len(places)), chain([True], map(ne, islice(places, 1, None), places)))]
+    found: dict[Any, list[Message]] = {}
+    for start, end in pairwise([*starts, len(places)]):
+        found.setdefault(places[start], []).extend(batch[start:end])
     return found if topic is None else {(topic, number): members for number, members in found.items()}
 
 
@@ -95,7 +101,11 @@ class ExactlyOnceStream(Protocol):
 
     Any call may raise AbortedError (nothing since the last commit that succeeded was committed and the input is
     rewound: forget everything since then) and FencedError (another process with this instance id took over: end).
+
+    `notes` has what was noted beside the committed position of each partition of ours that has one; "" for nothing.
     """
+
+    notes: Notes
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
         """Up to `max_records` committed records; may call the assignment hooks from inside."""
@@ -120,11 +130,13 @@ class ExactlyOnceStream(Protocol):
         upto: Mark | None = None,
         wait: bool = True,
         then: Callable[[], None] | None = None,
+        notes: Notes | None = None,
     ) -> None:
         """End the transaction with `outputs` and the positions of everything polled so far, or of a `mark`.
 
         Without `wait` the commit goes on while the caller polls and computes; a later call tells how it ended. `then`
-        is called once it has succeeded, on the caller's thread.
+        is called once it has succeeded, on the caller's thread. `notes` are kept beside partitions' positions, with
+        whatever is committed for them later, until there are others.
         """
         ...
 

@@ -136,7 +136,12 @@ def _trainer(app: App, registry: Registry, actor: str, report: Report, project: 
     return Trainer(
         settings=app.settings,
         registry=registry,
-        build_profile=partial(build_profile, derived=app.schema.derived, place=app.schema.place),
+        build_profile=partial(
+            build_profile,
+            derived=app.schema.derived,
+            place=app.schema.place,
+            with_rows=app.settings.monitor.joint,
+        ),
         project=project,
         actor=actor,
         report=report,

@@ -22,7 +22,7 @@ from longshore.kafka.consuming import asking_config, is_incremental, member_conf
 from longshore.kafka.lag import LagReport, lags
 from longshore.kafka.outlet import Hooks, Outlet
 from longshore.kafka.starts import SEARCH_S, Starts
-from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single, last_of_each
+from longshore.stream import Batch, Mark, Message, Notes, Partitions, PartitionsHook, Single, last_of_each
 
 log = structlog.get_logger()
 
@@ -56,6 +56,7 @@ class GroupMember:
         self._incremental = is_incremental(config)
         self._consumer = Consumer(config)
         self._starts = Starts(self._consumer, group, lambda: Consumer(asking_config(settings, group)))
+        self.notes: Notes = self._starts.notes
         self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
@@ -87,13 +88,14 @@ class GroupMember:
         upto: Mark | None = None,
         wait: bool = True,
         then: Callable[[], None] | None = None,
+        notes: Notes | None = None,
     ) -> None:
         """See `longshore.stream.ExactlyOnceStream.commit`."""
         self.settle()
         if outputs:
             self._or_rewind(lambda: self._outlet.send(outputs))
         positions = dict(self._positions if upto is None else upto)
-        offsets = [TopicPartition(topic, number, at) for (topic, number), at in positions.items()]
+        offsets = self._starts.noted(positions, notes or {})
         self._or_rewind(lambda: self._outlet.commit(offsets, self._consumer))
         self._committing, self._then = positions, then
         self._uncommitted = positions != self._positions
