@@ -21,6 +21,11 @@ from longshore.records import ModelEvent
 FORMAT = 2
 """2: a pane's bins as `pack_narrow` writes them. 1, as `pack` does, is read."""
 
+ERRORS_FORMAT = 3
+"""Of `Errors`, which older programs do not know: they refuse it clearly, and all else is still theirs to read."""
+
+NEWEST = max(FORMAT, ERRORS_FORMAT)
+
 NEVER = -1
 """The watermark of a partition from which nothing was read yet."""
 
@@ -111,7 +116,69 @@ class ModelMoved(msgspec.Struct, frozen=True, tag_field="kind", tag="model"):
     format: int = FORMAT
 
 
-PaneMessage = Counted | LabelsSeen | Idle | ModelMoved
+class ErrorDelta(msgspec.Struct, frozen=True):
+    """Errors (prediction − label) to add to one pane of the *predictions'* event time, of one version and route.
+
+    Sums are integers of fixed-point values (`longshore.monitor.errors`): adding them is exact in any order. `intervals`
+    rows were published with an interval, `covered` of which hold the label. `bins`: int64[e+1] by `pack_small`, rows by
+    the signed-error bins of the version's profile; empty where it has none. `segments`: int64[S·4] by `pack_counts`,
+    rows, Σe, Σ|e| and Σe² of every segment of the profile; empty where it has none. A pane may come more than once.
+    """
+
+    pane: int
+    version: str
+    route: str
+    layout: str
+    n: int
+    error: int
+    absolute: int
+    squared: int
+    label: int
+    label_squared: int
+    covered: int = 0
+    intervals: int = 0
+    bins: str = ""
+    segments: str = ""
+
+
+class Errors(msgspec.Struct, frozen=True, tag_field="kind", tag="errors"):
+    """Labels joined to their predictions, of one partition of the labels.
+
+    `first_offset` to `last_offset` are the labels' that the batch was made of (for tracing; where it has none, both are
+    the next one's): whoever joins sends each join once. Left out are `duplicates` (the same label again), `conflicting`
+    (another one for a record that has its label), `late` (later than allowed), `unmatched` (whose prediction did not
+    come in time), and predictions that expired `unlabelled`.
+    """
+
+    partition: int
+    partitions: int
+    first_offset: int
+    last_offset: int
+    panes: list[ErrorDelta]
+    duplicates: int = 0
+    conflicting: int = 0
+    late: int = 0
+    unmatched: int = 0
+    unlabelled: int = 0
+    format: int = ERRORS_FORMAT
+
+
+def errors_in_pieces(errors: Errors) -> list[Errors]:
+    """The same as messages that are not too large; the last one has what was left out."""
+    pieces: list[list[ErrorDelta]] = [[]]
+    size = 0
+    for delta in errors.panes:
+        more = len(msgspec.json.encode(delta)) + 1
+        if size + more > MAX_BYTES and pieces[-1]:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(delta)
+        size += more
+    place = (errors.partition, errors.partitions, errors.first_offset, errors.last_offset)
+    return [*(Errors(*place, panes) for panes in pieces[:-1]), msgspec.structs.replace(errors, panes=pieces[-1])]
+
+
+PaneMessage = Counted | LabelsSeen | Idle | ModelMoved | Errors
 
 _decoder = msgspec.json.Decoder(PaneMessage)
 
@@ -134,8 +201,8 @@ def decode(value: bytes | None) -> PaneMessage:
     """
     try:
         found = msgspec.json.decode(value or b"", type=_Versioned).format
-        if found > FORMAT:
-            raise FormatError(f"a pane message has format {found}, this program reads up to {FORMAT}", mend="upgrade")
+        if found > NEWEST:
+            raise FormatError(f"a pane message has format {found}, this program reads up to {NEWEST}", mend="upgrade")
         message: PaneMessage = _decoder.decode(value or b"")
         return message
     except msgspec.MsgspecError as error:
