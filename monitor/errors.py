@@ -29,6 +29,9 @@ LIMIT = 2**24
 
 CHUNK = 16_384
 
+FOURTH_SHIFT, FOURTH_LIMIT = 12, 2**23
+"""A fourth power is the square of error² / 2¹², clipped to 2²³: beyond some 180 spreads it grows no more."""
+
 MOST = 2**62
 """Sums end here. min(a + b, MOST) of what is not negative is the same in any order, too."""
 
@@ -149,8 +152,10 @@ def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
 def _totals(scales: Scales, predictions: Floats, labels: Floats) -> tuple[Ints, Ints]:
     """Int64[n, TOTALS] to add up, and the errors, int64[n]."""
     errors, y = fixed(predictions - labels, scales.error), fixed(labels - scales.centre, scales.label)
+    squares = errors * errors
+    fourth = np.minimum(squares >> FOURTH_SHIFT, FOURTH_LIMIT) ** 2
     totals = np.empty((len(errors), TOTALS), dtype=np.int64)
-    for column, values in enumerate((np.ones_like(errors), errors, np.abs(errors), errors * errors, y, y * y)):
+    for column, values in enumerate((1, errors, np.abs(errors), squares, fourth, y, y * y)):
         totals[:, column] = values
     return totals, errors
 
@@ -214,10 +219,10 @@ def together(one: ErrorDelta, other: ErrorDelta) -> ErrorDelta:
 
 
 def numbers(delta: ErrorDelta) -> tuple[int, ...]:
-    """A delta's eight integers, in the order of its fields."""
+    """A delta's nine integers, in the order of its fields."""
     return (
-        delta.n, delta.error, delta.absolute, delta.squared, delta.label, delta.label_squared, delta.covered,
-        delta.intervals,
+        delta.n, delta.error, delta.absolute, delta.squared, delta.fourth, delta.label, delta.label_squared,
+        delta.covered, delta.intervals,
     )  # fmt: skip
 
 

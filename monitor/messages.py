@@ -133,6 +133,7 @@ class ErrorDelta(msgspec.Struct, frozen=True):
     error: int
     absolute: int
     squared: int
+    fourth: int
     label: int
     label_squared: int
     covered: int = 0

@@ -15,8 +15,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-TOTALS = 6
-"""Σ over rows of 1, error, |error|, error², label, label², the last five in fixed point."""
+TOTALS = 7
+"""Σ over rows of 1, error, |error|, error², error⁴, label, label², all but the first in fixed point."""
 
 SEGMENT_TOTALS = 4
 """Of a segment, the first four of them."""
@@ -32,7 +32,7 @@ class ErrorProfile:
         scale: the power of two of the errors' fixed-point values.
         label_scale: the same of labels, which are counted from …
         label_centre: … here.
-        totals: int64[6], see `TOTALS`.
+        totals: int64[7], see `TOTALS`.
         segments: int64[S, 4], the same by segment of the profile, in its order.
         runs: float64[t], mean run lengths between false alarms of the loss test, in labels, ascending.
         limits: float64[t], the logarithm of its evidence that gives each.
