@@ -1,8 +1,8 @@
-"""The monitor as a process: the counting role, the deciding role, or both.
+"""The monitor as a process: the counting, the joining and the deciding role, each or all.
 
-Both in one process are two threads: each blocks in its own polls and transactions, and one loop would let a slow
-transaction of one stall the other. A failure of either ends the process; the loops themselves are in `service_count`
-and `service_decide`.
+All in one process are threads: each blocks in its own polls and transactions, and one loop would let a slow
+transaction of one stall the others. A failure of any ends the process; the loops themselves are in `service_count`,
+`service_join` and `service_decide`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from longshore.kafka.exactly_once import ExactlyOnce
 from longshore.monitor.models import Profiles
 from longshore.monitor.service_count import Counting, watermarks_from_panes
 from longshore.monitor.service_decide import Deciding
+from longshore.monitor.service_join import joining_of
 from longshore.schema import Schema
 from longshore.service import Runtime
 from longshore.topics import Topics
@@ -91,7 +92,38 @@ def run_decide(
         stream.close()
 
 
-ROLES = {"count": (run_count,), "decide": (run_decide,), "all": (run_count, run_decide)}
+def run_join(
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
+) -> None:
+    """Join labels to predictions and commit the errors to `drift.panes` until `runtime.stop`."""
+    joining = joining_of(settings, schema, Profiles(read_profile), instance)
+    stream = ExactlyOnce(
+        settings,
+        group=f"{settings.topic_prefix}{settings.monitor.group}.join",
+        instance=instance,
+        topics=joining.topics,
+        stop=runtime.stop,
+        on_assigned=lambda _: joining.hold(stream),
+        on_revoked=lambda partitions: joining.finish(stream, partitions),
+        on_lost=joining.drop,
+        on_start=joining.start,
+        note=joining.note,
+    )
+    try:
+        while not runtime.stop.is_set():
+            pulse.beat("join")
+            joining.step(stream)
+        joining.finish(stream)
+    finally:
+        stream.close()
+
+
+ROLES = {
+    "count": (run_count,),
+    "join": (run_join,),
+    "decide": (run_decide,),
+    "all": (run_count, run_join, run_decide),
+}
 """What `--role` starts."""
 
 

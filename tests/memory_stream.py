@@ -54,6 +54,7 @@ class MemoryStream:
         self._positions = dict(self._committed)
         self._sent: list[Batch | Single] = []
         self._before: Mark = {}
+        self._held: set[str] = set()
         self._flight: tuple[list[Batch | Single], dict[str, int], Callable[[], None] | None] | None = None
         self.on_revoked: PartitionsHook | None = None
         self.transactions = 0
@@ -64,6 +65,8 @@ class MemoryStream:
         self._before = {(topic, 0): at for topic, at in self._positions.items()}
         batch: list[Message] = []
         for topic in self._inputs:
+            if topic in self._held:
+                continue
             at = self._positions[topic]
             taken = self.topics.get(topic, [])[at : at + max_records - len(batch)]
             self._positions[topic] = at + len(taken)
@@ -109,6 +112,12 @@ class MemoryStream:
         self.transactions += 1
         if then is not None:
             then()
+
+    def hold(self, places: Partitions) -> None:
+        self._held = {topic for topic, _ in places}
+
+    def positions(self) -> Mark:
+        return {(topic, 0): at for topic, at in self._positions.items()}
 
     def backlog(self) -> int:
         return sum(len(self.topics.get(t, [])) - self._positions[t] for t in self._inputs)

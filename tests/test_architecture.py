@@ -27,6 +27,8 @@ SHELLS = {
     "monitor/service.py": "wires the two roles",
     "monitor/service_count.py": "the counting loop",
     "monitor/service_decide.py": "the deciding loop",
+    "monitor/service_join.py": "the joining loop",
+    "monitor/join_store.py": "the file in which a partition's join waits",
     "scorer/files/csv_file.py": "reads and writes CSV files",
     "scorer/files/parquet_file.py": "reads and writes Parquet files",
     "scorer/files/replacing.py": "renames a whole file into its place",

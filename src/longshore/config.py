@@ -75,7 +75,8 @@ class MonitorSettings(Section):
 
     `run_length_records`: the mean number of records between false alerts; `alpha`, where given, is the limit itself.
     `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`. `provisional`: verdicts also on the
-    next window while its panes are open, beside the final ones, which do not change by it.
+    next window while its panes are open, beside the final ones, which do not change by it. `label_lateness_s`: how long
+    after its record a label counts, and how long predictions and labels wait for each other.
     """
 
     group: str = "monitor"
@@ -91,6 +92,7 @@ class MonitorSettings(Section):
     min_fresh_labels: int = Field(default=2_000, ge=0)
     cooldown_windows: int = Field(default=3, ge=0)
     provisional: bool = True
+    label_lateness_s: float = Field(default=259_200.0, gt=0)
 
 
 class TrainerSettings(Section):

@@ -13,6 +13,17 @@ from typing import Any, Protocol
 Partitions = set[tuple[str, int]]
 Mark = Mapping[tuple[str, int], int]
 PartitionsHook = Callable[[Partitions], None]
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+BEGINNING = -2
+"""As an offset: the first that there is; as a group's: none is committed."""
+
+StartHook = Callable[[Mapping[Place, tuple[int, str]]], Mapping[Place, int]]
+"""Given what a group has committed of each partition, and the note beside it: where to begin reading each."""
+
+NoteHook = Callable[[Place], str]
+"""What to keep beside the offset of a partition that is committed."""
 
 
 class Message(Protocol):
@@ -142,4 +153,16 @@ class ExactlyOnceStream(Protocol):
 
     def close(self) -> None:
         """Leave the group; what was polled and not committed is read again by whoever comes next."""
+        ...
+
+
+class HoldingStream(ExactlyOnceStream, Protocol):
+    """One that can leave partitions unread for a while."""
+
+    def hold(self, places: Partitions) -> None:
+        """Read of these partitions nothing, until a call without them; of what is under way a little may still come."""
+        ...
+
+    def positions(self) -> Mark:
+        """How far each partition is read (markers included), as of the last batch that `poll` returned."""
         ...

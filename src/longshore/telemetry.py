@@ -58,6 +58,12 @@ SERVE_REJECTS = Counter("longshore_serve_rejects_total", "Rows refused over HTTP
 # Monitor
 RECORDS_COUNTED = Counter("longshore_records_counted_total", "Predictions counted into panes")
 RECORDS_LATE = Counter("longshore_records_late_total", "Predictions that came after their pane was closed")
+LABELS_JOINED = Counter("longshore_labels_joined_total", "Labels joined to their predictions")
+LABELS_LEFT_OUT = Counter("longshore_labels_left_out_total", "Labels joined to no prediction, by reason", ["reason"])
+LABELS_MISPLACED = Counter("longshore_labels_misplaced_total", "Labels in another partition than their entity leads to")
+PREDICTIONS_UNLABELLED = Counter("longshore_predictions_unlabelled_total", "Predictions whose label did not come in time")
+PREDICTIONS_REPEATED = Counter("longshore_predictions_repeated_total", "Predictions of a record id that had one")
+JOIN_WAITING = Gauge("longshore_join_waiting_records", "Predictions without label, and reverse", ["side", "partition"])
 WATERMARK = Gauge("longshore_watermark_timestamp_seconds", "Event time up to which panes are closed")
 LAST_VERDICT = Gauge("longshore_last_verdict_timestamp_seconds", "When the last final verdict was committed")
 VERDICTS = Counter("longshore_verdicts_total", "Final verdicts", ["alert"])

@@ -19,12 +19,12 @@ from longshore.service import running
     type=click.Choice(sorted(ROLES)),
     default="all",
     show_default=True,
-    help="count scales out over partitions; decide has one active member, more stand by.",
+    help="count and join scale out over partitions; decide has one active member, more stand by.",
 )
 @click.option("--instance", help="Stable name of this replica [host + slot]. Two living processes must not share one.")
 @pass_app
 def monitor(app: App, role: str, instance: str | None) -> None:
-    """Count predictions into panes and decide on drift, until SIGTERM."""
+    """Count predictions into panes, join labels to them, and decide on drift, until SIGTERM."""
     settings = app.settings
     with running("monitor", settings) as runtime:
         create_topics(settings, app.topics.specs(settings))

@@ -14,7 +14,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from longshore.kafka.watched import Watched
-from longshore.stream import Partitions
+from longshore.stream import Partitions, Place, StartHook
 
 log = structlog.get_logger()
 
@@ -24,7 +24,9 @@ SEARCH_S = 1.0
 TOLD_S = 30.0
 """A wait as long as this is told, and again each time it has lasted so much longer."""
 
-Offsets = dict[tuple[str, int], int]
+Offsets = dict[Place, int]
+Committed = dict[Place, tuple[int, str]]
+"""Offsets with the notes beside them."""
 
 
 class Starts:
@@ -35,29 +37,33 @@ class Starts:
     from ever beginning, and its partitions stood still for up to a minute).
     """
 
-    def __init__(self, consumer: Consumer, group: str, searcher: Callable[[], Consumer]) -> None:
+    def __init__(
+        self, consumer: Consumer, group: str, searcher: Callable[[], Consumer], begin: StartHook | None = None
+    ) -> None:
+        """`begin` may choose another place to begin at than the committed offset."""
         self._consumer = consumer
         self._searcher = searcher
+        self._begin = begin
         self._apart: Consumer | None = None
         self._watched = Watched(f"offsets {group}")
-        self._search: Future[Offsets] | None = None
+        self._search: Future[Committed] | None = None
         self._since: float | None = None
         self._tell_at = 0.0
 
     def find(self, partitions: Partitions) -> Offsets:
         """Offsets to go on from, of the partitions whose answer is certain; the first where nothing is committed."""
-        return _committed(self._consumer, partitions) if partitions else {}
+        return self._begins(_committed(self._consumer, partitions)) if partitions else {}
 
     def look_again(self, partitions: Partitions) -> Offsets:
         """What has been found since the last call, without waiting; the search goes on for the rest."""
-        found: Offsets = {}
+        found: Committed = {}
         if self._search is not None and self._search.done():
             found, self._search = self._search.result(), None
         asked = partitions - found.keys()
         self._tell(asked)
         if self._search is None and asked:
             self._search = self._watched.start(lambda: self._find_apart(asked))
-        return {place: offset for place, offset in found.items() if place in partitions}
+        return self._begins({place: at for place, at in found.items() if place in partitions})
 
     def _tell(self, waiting: Partitions) -> None:
         """Say so where partitions stand still for long: nothing else would."""
@@ -88,7 +94,12 @@ class Starts:
         self._watched.start(self._close_apart)
         self._watched.retire()
 
-    def _find_apart(self, partitions: Partitions) -> Offsets:
+    def _begins(self, found: Committed) -> Offsets:
+        if self._begin is not None and found:
+            return dict(self._begin(found))
+        return {place: offset for place, (offset, _) in found.items()}
+
+    def _find_apart(self, partitions: Partitions) -> Committed:
         if self._apart is None:
             self._apart = self._searcher()
         return _committed(self._apart, partitions)
@@ -98,10 +109,13 @@ class Starts:
             self._apart.close()
 
 
-def _committed(consumer: Consumer, partitions: Partitions) -> Offsets:
+def _committed(consumer: Consumer, partitions: Partitions) -> Committed:
     try:
         found = consumer.committed([TopicPartition(*place) for place in partitions], timeout=SEARCH_S)
     except KafkaException:
         return {}
     certain = [p for p in found if p.error is None]
-    return {(p.topic, p.partition): p.offset if p.offset >= 0 else OFFSET_BEGINNING for p in certain}
+    return {
+        (p.topic, p.partition): (p.offset, p.metadata or "") if p.offset >= 0 else (OFFSET_BEGINNING, "")
+        for p in certain
+    }
