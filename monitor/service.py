@@ -16,7 +16,8 @@ from longshore.kafka.exactly_once import ExactlyOnce
 from longshore.monitor.models import Profiles
 from longshore.monitor.service_count import Counting, watermarks_from_panes
 from longshore.monitor.service_decide import Deciding
-from longshore.monitor.service_join import joining_of
+from longshore.monitor.service_join import group_of, joining_of
+from longshore.monitor.service_relay import Relaying
 from longshore.schema import Schema
 from longshore.service import Runtime
 from longshore.topics import Topics
@@ -99,7 +100,7 @@ def run_join(
     joining = joining_of(settings, schema, Profiles(read_profile), instance)
     stream = ExactlyOnce(
         settings,
-        group=f"{settings.topic_prefix}{settings.monitor.group}.join",
+        group=group_of(settings),
         instance=instance,
         topics=joining.topics,
         stop=runtime.stop,
@@ -118,6 +119,30 @@ def run_join(
         stream.close()
 
 
+def run_relay(
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
+) -> None:
+    """Send labels on under their entities' ids until `runtime.stop`."""
+    del read_profile
+    relaying = Relaying(settings, schema)
+    stream = ExactlyOnce(
+        settings,
+        group=f"{settings.topic_prefix}{settings.monitor.group}.relay",
+        instance=instance,
+        topics=[Topics.of(settings.topic_prefix, schema).labels],
+        stop=runtime.stop,
+        on_revoked=lambda _: relaying.finish(stream),
+        on_lost=lambda _: relaying.drop(),
+    )
+    try:
+        while not runtime.stop.is_set():
+            pulse.beat("relay")
+            relaying.step(stream)
+        relaying.finish(stream)
+    finally:
+        stream.close()
+
+
 ROLES = {
     "count": (run_count,),
     "join": (run_join,),
@@ -131,7 +156,9 @@ def run(
     settings: Settings, schema: Schema, runtime: Runtime, *, role: str, instance: str, read_profile: ReadProfile
 ) -> None:
     """Run a role until `runtime.stop`; the first failure of a thread ends all and is raised here."""
-    chosen = ROLES[role]
+    chosen: tuple[Callable[..., None], ...] = ROLES[role]
+    if run_join in chosen and settings.monitor.relay_labels:
+        chosen += (run_relay,)
     pulse = Pulse(runtime, [run_one.__name__.removeprefix("run_") for run_one in chosen])
     failures: list[BaseException] = []
 

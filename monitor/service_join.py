@@ -55,7 +55,7 @@ class Joining:
         monitor = settings.monitor
         topics = Topics.of(settings.topic_prefix, schema)
         self._panes = topics.panes
-        self._sides = {topics.predictions: Side.PREDICTIONS, topics.labels: Side.LABELS}
+        self._sides = {topics.predictions: Side.PREDICTIONS, labels_of(settings, topics): Side.LABELS}
         self._names = tuple(self._sides)
         self._key = schema.name.encode()
         self._pane_ms = int(monitor.pane_s * 1_000)
@@ -273,11 +273,22 @@ def joining_of(settings: Settings, schema: Schema, profiles: Profiles, instance:
 
     """
     topics = Topics.of(settings.topic_prefix, schema)
-    counts = {topic: partition_count(settings, topic) for topic in (topics.predictions, topics.labels)}
+    labels = labels_of(settings, topics)
+    counts = {topic: partition_count(settings, topic) for topic in (topics.predictions, labels)}
     if len(set(counts.values())) > 1:
         raise ConfigurationError(
             " and ".join(f"{topic} has {count} partitions" for topic, count in counts.items()),
             mend="a label is looked for in its prediction's partition: give both topics the same number",
         )
     files = held_folder(settings, "join/" + f"{settings.topic_prefix}{instance}".replace("/", "-"))
-    return Joining(settings, schema, profiles, files, counts[topics.labels])
+    return Joining(settings, schema, profiles, files, counts[labels])
+
+
+def labels_of(settings: Settings, topics: Topics) -> str:
+    """The topic whose labels are joined."""
+    return topics.relayed if settings.monitor.relay_labels else topics.labels
+
+
+def group_of(settings: Settings) -> str:
+    """Another topic has other offsets: so another group."""
+    return f"{settings.topic_prefix}{settings.monitor.group}.join" + (".relayed" if settings.monitor.relay_labels else "")

@@ -80,11 +80,11 @@ def made(seed: int, count: int, lateness_ms: int, mix: Mix = Mix(), *, step_ms: 
         if random.random() < mix.late:
             delay = lateness_ms + 1 + int(random.integers(0, lateness_ms))
         truth, observed = float(np.round(row.prediction + random.normal(), 3)), int(times[i]) + delay
-        labels.append((observed, label(f"r{i}", int(times[i]), observed, truth)))
+        labels.append((observed, label(f"r{i}", int(times[i]), observed, truth, ship=None)))
         for share, value in ((mix.duplicated, truth), (mix.conflicting, truth + 1)):
             if random.random() < share:
                 later = observed + int(random.integers(0, lateness_ms // 2))
-                labels.append((later, label(f"r{i}", int(times[i]), later, value)))
+                labels.append((later, label(f"r{i}", int(times[i]), later, value, ship=None)))
     ordered = [sorted(side, key=lambda one: one[0]) for side in (predictions, labels)]
     return [value for _, value in ordered[0]], [value for _, value in ordered[1]]
 

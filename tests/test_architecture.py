@@ -28,6 +28,7 @@ SHELLS = {
     "monitor/service_count.py": "the counting loop",
     "monitor/service_decide.py": "the deciding loop",
     "monitor/service_join.py": "the joining loop",
+    "monitor/service_relay.py": "the loop that sends labels on",
     "monitor/join_store.py": "the file in which a partition's join waits",
     "scorer/files/csv_file.py": "reads and writes CSV files",
     "scorer/files/parquet_file.py": "reads and writes Parquet files",

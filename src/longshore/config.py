@@ -76,7 +76,8 @@ class MonitorSettings(Section):
     `run_length_records`: the mean number of records between false alerts; `alpha`, where given, is the limit itself.
     `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`. `provisional`: verdicts also on the
     next window while its panes are open, beside the final ones, which do not change by it. `label_lateness_s`: how long
-    after its record a label counts, and how long predictions and labels wait for each other.
+    after its record a label counts, and how long predictions and labels wait for each other. `relay_labels`: send labels
+    on under their entity's id first, for producers who key otherwise.
     """
 
     group: str = "monitor"
@@ -93,6 +94,7 @@ class MonitorSettings(Section):
     cooldown_windows: int = Field(default=3, ge=0)
     provisional: bool = True
     label_lateness_s: float = Field(default=259_200.0, gt=0)
+    relay_labels: bool = False
 
 
 class TrainerSettings(Section):

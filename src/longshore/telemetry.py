@@ -60,6 +60,7 @@ RECORDS_COUNTED = Counter("longshore_records_counted_total", "Predictions counte
 RECORDS_LATE = Counter("longshore_records_late_total", "Predictions that came after their pane was closed")
 LABELS_JOINED = Counter("longshore_labels_joined_total", "Labels joined to their predictions")
 LABELS_LEFT_OUT = Counter("longshore_labels_left_out_total", "Labels joined to no prediction, by reason", ["reason"])
+LABELS_RELAYED = Counter("longshore_labels_relayed_total", "Labels sent on under their entity's id")
 LABELS_MISPLACED = Counter("longshore_labels_misplaced_total", "Labels in another partition than their entity leads to")
 PREDICTIONS_UNLABELLED = Counter("longshore_predictions_unlabelled_total", "Predictions whose label did not come in time")
 PREDICTIONS_REPEATED = Counter("longshore_predictions_repeated_total", "Predictions of a record id that had one")
