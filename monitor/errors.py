@@ -17,7 +17,7 @@ from longshore.error_profile import SEGMENT_TOTALS, TOTALS
 from longshore.monitor.messages import ErrorDelta, pack_counts, pack_small, unpack_counts, unpack_small
 from longshore.monitor.models import PREDICTION, Watched
 from longshore.monitor.scored import ScoredColumns
-from longshore.monitor.segments import members
+from longshore.monitor.segments import places
 from longshore.profile import Floats, Ints, Profile
 from longshore.schema import Schema
 
@@ -78,21 +78,15 @@ def segments_of(watched: Watched, schema: Schema, columns: ScoredColumns, rows: 
     """
     numeric = {field.name: i for i, field in enumerate(schema.numeric)}
     nominal = {field.name: i for i, field in enumerate(schema.nominal)}
-    found = np.full((len(rows), len(watched.profile.segmentations)), -1, dtype=np.int64)
-    at = 0
-    for k, one in enumerate(watched.profile.segmentations):
-        values: dict[str, Any] = {}
-        for name in one.streams:
-            if name in nominal:
-                texts = columns.texts[nominal[name]]
-                values[name] = [texts[row] for row in rows.tolist()]
-            elif name in numeric:
-                values[name] = columns.values[numeric[name]].take(rows)
-        if len(values) == len(one.streams):
-            inside = members(one, values)
-            found[:, k] = np.where(inside >= 0, at + inside, -1)
-        at += len(one.labels)
-    return found
+    wanted = {name for one in watched.profile.segmentations for name in one.streams}
+    values: dict[str, Any] = {}
+    for name in sorted(wanted):
+        if name in nominal:
+            texts = columns.texts[nominal[name]]
+            values[name] = [texts[row] for row in rows.tolist()]
+        elif name in numeric:
+            values[name] = columns.values[numeric[name]].take(rows)
+    return places(watched.profile, values, len(rows))
 
 
 def scales_of(profile: Profile) -> Scales:

@@ -35,13 +35,14 @@ LEAST_ROWS = 200
 class LossState(msgspec.Struct):
     """What the test remembers: labels since it began, and each bet's log evidence, empty before the first.
 
-    `first_pane`: the oldest pane counted since the evidence was last below half of its limit; −1 for none.
+    Since the evidence was last below half of its limit: `first_pane`, the first one counted, −1 for none, and
+    `since`, the labels.
     """
 
     labels: int = 0
+    since: int = 0
     evidence: list[float] = []
     first_pane: int = -1
-    alarmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,10 @@ class LossTest:
         increments = (counts[:, None] * self._bets).sum(axis=0)
         after = grown(before, labels, increments)
         if state.first_pane < 0 or self._mixed(before) < self.limit / 2:
-            state.first_pane = pane
-        state.labels += labels
+            state.first_pane, state.since = pane, 0
+        state.labels, state.since = state.labels + labels, state.since + labels
         state.evidence = after.tolist()
-        found = self.stands(state)
-        if found is not None and found.alarm:
-            state.alarmed = True
-        return found
+        return self.stands(state)
 
     def stands(self, state: LossState) -> LossEvidence | None:
         """How the test stands; None before the first label."""
