@@ -27,6 +27,7 @@ from longshore.monitor.messages import (
     pack_counts,
     unpack_counts,
 )
+from longshore.monitor.loss_test import LossEvidence
 from longshore.monitor.models import Profiles
 from longshore.monitor.report import Report
 from longshore.monitor.significance import FLOORS
@@ -75,6 +76,11 @@ class Decider:
     def watermark_ms(self) -> int | None:
         """The event time all partitions have reached."""
         return self._watermark.current()
+
+    @property
+    def loss_evidence(self) -> LossEvidence | None:
+        """How the loss test of the version in use stands; None where none is made, or no label has come."""
+        return self._harm.stands()
 
     def rebuild(self, offset: int, value: bytes | None) -> None:
         """Read a message from before the snapshot again, for the panes that were open then."""

@@ -128,6 +128,12 @@ class HarmWatch:
             if (delta.version, delta.route, delta.layout) == (state.version, Route.CHAMPION.value, watched.name):
                 yield from self._take(delta, watched)
 
+    def stands(self) -> LossEvidence | None:
+        """How the loss test stands; None where none is made, or no label has come."""
+        watched = self._profiles.of(self.state.version) if self.state.version else None
+        test = self._test_of(watched) if watched is not None else None
+        return None if test is None else test.stands(self.state.test)
+
     def _take(self, delta: ErrorDelta, watched: Watched) -> Iterator[ErrorSeen]:
         state, values = self.state, [*numbers(delta)]
         state.sums = _added(state.sums, values)

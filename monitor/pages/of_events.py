@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from longshore.monitor.pages import errors
 from longshore.monitor.pages.contents import Band, Line, Moment, Page, Part, Reading
+from longshore.monitor.pages.errors import ErrorHistory
 from longshore.monitor.pages.history import History, values_of
 from longshore.monitor.pages.moved import Distribution, moved_ranges
 from longshore.monitor.pages.pictures import Pictures, pictures_of
@@ -39,6 +41,7 @@ class EventsPage:
         self._last: Told | None = None
         self._verdict: Told | None = None
         self._told_places: DriftEvent | None = None
+        self._errors = ErrorHistory()
 
     @property
     def judged(self) -> bool:
@@ -63,6 +66,8 @@ class EventsPage:
         if event.kind == "verdict":
             self._verdict = told
             self._history.add(event)
+        elif event.kind == "performance":
+            self._errors.add(event)
         elif event.kind == "era":
             self._eras.append((event.window.start, event.model_version))
 
@@ -94,6 +99,8 @@ class EventsPage:
         usual = {version: Usual(profile) for version in versions if (profile := read(version)) is not None}
         parts = [self._part(stream, verdict, usual) for stream in verdict.streams]
         state, moments = self._last.event.state, [point.moment for point in self._history.points]
+        bands = [_band(story, usual) for story in self.stories]
+        eras = [(at, version) for at, version in self._eras if moments[0].start <= at <= moments[-1].end]
         return Page(
             title=f"Drift of {name}",
             subtitle=f"{_period(moments)} · model {verdict.model_version}, generation {verdict.generation}",
@@ -104,11 +111,12 @@ class EventsPage:
             parts=parts,
             made=time_text(now_ms),
             moments=moments,
-            bands=[_band(story, usual) for story in self.stories],
-            eras=[(at, version) for at, version in self._eras if moments[0].start <= at <= moments[-1].end],
+            bands=bands,
+            eras=eras,
             notes=self._notes(versions, usual, parts),
             level=_level(verdict),
             places=self._places(usual),
+            errors=errors.section(self._errors, bands, eras) if self._errors.last else None,
         )
 
     def _part(self, stream: Moved, verdict: DriftEvent, usual: dict[str, Usual]) -> Part:

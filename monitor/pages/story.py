@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from longshore.monitor.pages.history import over_limit
+from longshore.monitor.pages.history import number, over_limit
 from longshore.pages.wording import count_text, listed
 from longshore.records import DriftEvent, ModelEvent
 from longshore.tracing.drift import Told
@@ -84,9 +84,9 @@ class Stories:
         self.found: dict[str, Story] = {}
 
     def add(self, told: Told) -> None:
-        """Take in the next event; a provisional verdict is no part of any story."""
+        """Take in the next event; a provisional verdict and a window of labels are no part of any story."""
         event = told.event
-        if event.provisional:
+        if event.provisional or event.kind == "performance":
             return
         if event.kind == "verdict" and over_limit(event):
             self._over.append(event)
@@ -123,6 +123,8 @@ class Stories:
 def step_text(event: DriftEvent) -> str:
     """What an event of an episode says, in words."""
     detail = event.detail
+    if event.kind in ("alert", "error_grew") and isinstance(detail.get("loss_test"), dict):
+        return f"{'Alert' if event.kind == 'alert' else 'The error grew, too'}: {error_text(detail)}"
     if event.kind == "alert":
         moved = [stream.name for stream in event.streams if stream.alert]
         return f"Alert: {event.cause} drift{_over(detail)}; moved: {listed(moved, 5) or 'the whole'}"
@@ -133,12 +135,23 @@ def step_text(event: DriftEvent) -> str:
             f"Retraining requested: attempt {detail.get('attempt', 1)}, {_count(detail, 'fresh_labels')} fresh labels, "
             f"request {detail.get('trigger_id', '–')}"
         )
+    if event.kind == "would_request":
+        return f"A retraining would be requested (dry run): {_count(detail, 'fresh_labels')} fresh labels"
+    if event.kind == "over_budget":
+        return f"No request: the budget of {_count(detail, 'budget')} in {detail.get('days')} days is spent"
     if event.kind == "attempt_closed":
         return f"Attempt {detail.get('attempt', '–')} closed, the challenger was rejected: {detail.get('reason', '–')}"
     if event.kind == "resolved":
         return f"Resolved: {detail.get('reason', 'no reason given')}"
     told = ", ".join(f"{key} {value}" for key, value in detail.items() if isinstance(value, str | int | float))
     return f"{event.kind.replace('_', ' ').capitalize()}{': ' + told if told else ''}"
+
+
+def error_text(detail: dict[str, Any]) -> str:
+    """How far errors have grown, and which way, from an event's detail."""
+    ratio = number(detail.get("excess") or {}, "rmse_ratio")
+    grown = f"RMSE {ratio:.2f} times that of held-out rows" if ratio is not None else "errors are not as validated"
+    return f"{grown}; {detail['moved']}" if detail.get("moved") else grown
 
 
 def outcome_text(event: ModelEvent) -> str:
