@@ -102,8 +102,10 @@ def grown(evidence: Floats, labels: Floats | int, increments: Floats) -> Floats:
 
 def mixed(evidence: Floats, weights: Floats) -> Floats:
     """The logarithm of the weighted sum over the last axis."""
+    highest = np.maximum(evidence.max(axis=-1), -1e300)
     with np.errstate(divide="ignore"):
-        return np.asarray(special.logsumexp(evidence + np.log(weights), axis=-1), dtype=np.float64)
+        total = np.log((weights * np.exp(evidence - highest[..., None])).sum(axis=-1))
+    return np.asarray(highest + total, dtype=np.float64)
 
 
 class LossTest:
