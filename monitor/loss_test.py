@@ -32,11 +32,14 @@ LEAST_ROWS = 200
 """Held-out rows below which no test is made."""
 
 
+LOW = 3.0
+"""Evidence by so much below its limit is low, as it is most of the time without a change: what comes later proves one."""
+
+
 class LossState(msgspec.Struct):
     """What the test remembers: labels since it began, and each bet's log evidence, empty before the first.
 
-    Since the evidence was last below half of its limit: `first_pane`, the first one counted, −1 for none, and
-    `since`, the labels.
+    Since the evidence was last low (`LOW`): `first_pane`, the first one counted, −1 for none, and `since`, the labels.
     """
 
     labels: int = 0
@@ -131,7 +134,7 @@ class LossTest:
         # Not a matrix product, whose order of adding up is the library's: replayed panes must give the same bits.
         increments = (counts[:, None] * self._bets).sum(axis=0)
         after = grown(before, labels, increments)
-        if state.first_pane < 0 or self._mixed(before) < self.limit / 2:
+        if state.first_pane < 0 or self._mixed(before) < self.limit - LOW:
             state.first_pane, state.since = pane, 0
         state.labels, state.since = state.labels + labels, state.since + labels
         state.evidence = after.tolist()
