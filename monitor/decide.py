@@ -29,6 +29,7 @@ from longshore.monitor.messages import (
 )
 from longshore.monitor.loss_test import LossEvidence
 from longshore.monitor.models import Profiles
+from longshore.monitor.policy import CONCEPT
 from longshore.monitor.report import Report
 from longshore.monitor.significance import FLOORS
 from longshore.monitor.snapshots import Snapshot
@@ -254,6 +255,7 @@ class Decider:
                 era or self._windows.state.era,
                 cause=told.episode.cause,
                 phase=told.phase,
+                window=told.episode.window if told.episode.cause == CONCEPT else self._last_window,
                 episode=told.episode.id,
                 p_value=min((stream.p_value for stream in told.episode.streams), default=1.0),
                 streams=told.episode.streams,

@@ -88,14 +88,17 @@ class Episodes:
         return self._errors_within(state.episode, seen, harmful=harmful)
 
     def _open_concept(self, seen: ErrorSeen) -> list[Told]:
-        """The loss test's own run length is what pages a person: its alarm needs no other window beside it."""
+        """The loss test's own run length is what pages a person: its alarm needs no other window beside it.
+
+        The streams are those of the last window of inputs: whether these have moved as well is in them.
+        """
         episode = Episode(
             id=_digest("episode", seen.version, str(seen.first_pane), CONCEPT),
             version=seen.version,
             cause=CONCEPT,
             first_pane=seen.first_pane,
-            window=seen.window,
-            streams=[],
+            window=seen.since,
+            streams=self.state.recent[-1].streams if self.state.recent else [],
             harm=seen.evidence,
         )
         self.state.episode = episode

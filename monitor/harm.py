@@ -38,7 +38,7 @@ class HarmSettings:
     """
 
     window_labels: int = 1_000
-    run_length: float = 100_000.0
+    run_length: float = 1_000_000.0
     interval: float | None = None
 
 
@@ -69,6 +69,7 @@ class ErrorSeen:
         version: the model's.
         first_pane: the first pane the evidence is from.
         window: the stretch of event time and the labels it is from.
+        since: the same of what the loss test's evidence is from.
         complete: whether this ends a window of labels; else the loss test's alarm has come within one.
         alarm: whether the loss test is over its limit, and the error noticeably larger.
         grew: whether the window's error is significantly above validation's.
@@ -81,6 +82,7 @@ class ErrorSeen:
     version: str
     first_pane: int
     window: Window
+    since: Window
     complete: bool
     alarm: bool
     grew: bool
@@ -179,11 +181,14 @@ class HarmWatch:
         then = validation_of(profile)
         grown = excess(now, then)
         window = Window(state.first_pane * self._pane_ms, state.end_pane * self._pane_ms, state.sums[0])
+        since = state.test.first_pane
+        tested = 0 <= since < state.end_pane
         told = self._told(watched, now, then, grown, found)
         return ErrorSeen(
             version=state.version,
-            first_pane=state.test.first_pane if alarm and state.test.first_pane >= 0 else state.first_pane,
+            first_pane=since if tested else state.first_pane,
             window=window,
+            since=Window(since * self._pane_ms, state.end_pane * self._pane_ms, state.test.since) if tested else window,
             complete=complete,
             alarm=alarm,
             grew=grown is not None and grown.grew,

@@ -25,11 +25,11 @@ REPEATS = 192
 
 BLOCKS = 160
 SEED = 20_231
-RUNS, TRIED = 9, 12
+RUNS, TRIED = 10, 12
 """Run lengths kept, and limits simulated for them."""
 
-SHORTEST, LONGEST = 1_000.0, 200_000.0
-"""Run lengths that limits are simulated for, in labels; the longest at most five times the held-out rows."""
+SHORTEST, LONGEST = 1_000.0, 1_000_000.0
+"""Run lengths that limits are simulated for, in labels; the longest at most fifty times the held-out rows."""
 
 
 def error_profile(profile: Profile, predictions: Floats, labels: Floats, segments: Ints) -> ErrorProfile:
@@ -86,7 +86,7 @@ def simulated_limits(counts: Ints, *, repeats: int = REPEATS, seed: int = SEED) 
     rows = int(counts.sum())
     if rows < LEAST_ROWS or len(counts) < 2:
         return np.zeros(0), np.zeros(0)
-    runs = np.geomspace(SHORTEST, max(SHORTEST * 1.01, min(LONGEST, 5.0 * rows)), RUNS)
+    runs = np.geomspace(SHORTEST, max(SHORTEST * 1.01, min(LONGEST, 50.0 * rows)), RUNS)
     step = int(np.clip(2.0 * rows, 5_000, 20_000)) // BLOCKS
     tried = np.linspace(np.log(SHORTEST) - 1.0, np.log(LONGEST) + 3.0, TRIED)
     alarms = _alarms(counts, step, tried, repeats, seed)

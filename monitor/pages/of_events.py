@@ -12,9 +12,10 @@ from longshore.monitor.pages.history import History, values_of
 from longshore.monitor.pages.moved import Distribution, moved_ranges
 from longshore.monitor.pages.pictures import Pictures, pictures_of
 from longshore.monitor.pages.places import Places, places_of, segments_in
-from longshore.monitor.pages.story import Stories, Story
+from longshore.monitor.pages.story import Stories, Story, error_text
 from longshore.monitor.pages.usual_lines import Usual
 from longshore.monitor.pages.wording import METRICS
+from longshore.monitor.policy import CONCEPT
 from longshore.pages.wording import count_text, listed, p_is, share_text, span_text, time_text
 from longshore.profile import Profile
 from longshore.records import DriftEvent, Moved
@@ -171,7 +172,7 @@ class EventsPage:
         last = stories[-1]
         text = f"{count_text(len(stories), 'alert')} in {windows}. "
         text += "Last" if len(stories) > 1 else "It"
-        text += f" began {time_text(last.began)}: {listed(last.moved()) or 'nothing alone'} moved"
+        text += f" began {time_text(last.began)}: {_what(last)}"
         picture = _picture(last, usual)
         for first in moved_ranges(picture[1], 1) if picture else []:
             then, now = share_text(first.then), share_text(first.now)
@@ -277,6 +278,12 @@ def _picture(story: Story, usual: dict[str, Usual]) -> tuple[str, Distribution] 
         if drawn is not None:
             return name, drawn
     return None
+
+
+def _what(story: Story) -> str:
+    if story.alert is not None and story.cause == CONCEPT:
+        return error_text(story.alert.detail)
+    return f"{listed(story.moved()) or 'nothing alone'} moved"
 
 
 def _end(story: Story) -> str:

@@ -106,7 +106,7 @@ class MonitorSettings(Section):
     provisional: bool = True
     policy: Literal["drift", "harm"] = "drift"
     window_labels: int = Field(default=1_000, ge=30)
-    run_length_labels: float = Field(default=100_000, ge=1_000)
+    run_length_labels: float = Field(default=1_000_000, ge=1_000)
     budget: tuple[NonNegativeInt, PositiveFloat] = (0, 30.0)
     dry_run: bool = False
 

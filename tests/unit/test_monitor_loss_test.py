@@ -71,14 +71,14 @@ def test_bets_that_the_held_out_rows_cannot_resolve_weigh_nothing():
 def test_simulated_limits_rise_and_are_never_below_the_theorems():
     runs, limits = simulated_limits(COUNTS, repeats=8)
     assert (np.diff(limits) >= 0).all() and (limits >= np.log(runs) - 1e-9).all()
-    assert runs[0] == pytest.approx(1_000) and runs[-1] <= 1_011
-    assert simulated_limits(COUNTS // 2) == pytest.approx((np.zeros(0), np.zeros(0)))
+    assert runs[0] == pytest.approx(1_000) and runs[-1] == pytest.approx(10_000)
+    assert not any(len(found) for found in simulated_limits(COUNTS // 2))
 
 
 def test_a_run_length_beyond_what_was_simulated_is_said_to_be():
-    inside, far = limit_for(errors(), 5_000), limit_for(errors(), 10_000_000)
+    inside, far = limit_for(errors(), 5_000), limit_for(errors(), 100_000_000)
     assert inside[1] is False and far[1] is True
-    assert far[0] - limit_for(errors(), 1_000_000)[0] == pytest.approx(np.log(10))
+    assert far[0] - limit_for(errors(), 10_000_000)[0] == pytest.approx(np.log(10))
 
 
 def test_changes_are_found_and_nothing_is_when_nothing_changes():
