@@ -255,13 +255,18 @@ class Decider:
                 era or self._windows.state.era,
                 cause=told.episode.cause,
                 phase=told.phase,
-                window=told.episode.window if told.episode.cause == CONCEPT else self._last_window,
+                window=self._window_of(told),
                 episode=told.episode.id,
                 p_value=min((stream.p_value for stream in told.episode.streams), default=1.0),
                 streams=told.episode.streams,
                 detail=told.detail | picture,
             )
         )
+
+    def _window_of(self, told: Told) -> Window:
+        """A concept alert is about labels, whose records are older than the last window of inputs."""
+        concept = told.kind == "alert" and told.episode.cause == CONCEPT
+        return told.episode.window if concept else self._last_window
 
     def _event(self, kind: str, era: Era, *, phase: Phase, detail: dict[str, Any], **given: Any) -> DriftEvent:
         alarm = self._settings.alarm

@@ -6,15 +6,16 @@ import dataclasses
 from functools import cache
 
 import numpy as np
-from tests.drift_stream import LATENESS_MS, PANE_MS, SCHEMA, profile_bytes, rows
+from tests.drift_stream import LATENESS_MS, PANE_MS, SCHEMA, STEP_MS, model_event, predictions, profile_bytes, rows
 
 from longshore.monitor.decide import Decider, DeciderSettings
 from longshore.monitor.episodes import Rules
 from longshore.monitor.errors import Joined, count_errors
 from longshore.monitor.harm import HarmSettings
 from longshore.monitor.loss_limits import error_profile
-from longshore.monitor.messages import Errors, encode
+from longshore.monitor.messages import Errors, LabelsSeen, encode
 from longshore.monitor.models import Profiles, Watched
+from longshore.monitor.panes import PaneCounter, Tally
 from longshore.monitor.policy import Policy
 from longshore.monitor.segments import places
 from longshore.monitor.sequence import Alarm
@@ -64,3 +65,20 @@ def labelled_decider(snapshot=None, *, policy="drift", window_labels=500, min_fr
         500, PANE_MS, LATENESS_MS, False, HarmSettings(window_labels=window_labels, run_length=10_000),
     )  # fmt: skip
     return Decider(settings, profiles(), snapshot)
+
+
+@cache
+def story(shift=0.5, width=1.6):
+    """3,000 records of v1 in 30 panes, whose errors grow from pane 15 on; labels come five panes after their records."""
+    values, size = predictions(rows(3_000, 3)), PANE_MS // STEP_MS
+    tally, panes = Tally(), PaneCounter(SCHEMA, profiles(), pane_ms=PANE_MS, lateness_ms=LATENESS_MS)
+    messages = [model_event("promoted")]
+    for pane in range(len(values) // size):
+        panes.count(tally, values[pane * size : (pane + 1) * size], range(pane * size, (pane + 1) * size))
+        messages.append(encode(tally.message(0, 1)))
+        tally = tally.after_commit()
+        if pane >= 5:
+            moved = {"shift": shift, "width": width} if pane - 5 >= 15 else {}
+            messages.append(encode(LabelsSeen(0, [(pane - 5, A_PANE)])))
+            messages.append(batch([pane - 5], **moved))
+    return tuple(messages)

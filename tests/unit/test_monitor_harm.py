@@ -1,40 +1,18 @@
 """What labels move: windows of labels, the loss test's episode, the policy's table, budget, dry run, replay."""
 
-import functools
-
 import msgspec
 import pytest
-from tests.drift_stream import PANE_MS, STEP_MS, counter, model_event, predictions, rows
-from tests.error_stream import batch, labelled_decider, profiles
+from tests.drift_stream import PANE_MS
+from tests.error_stream import batch, labelled_decider, profiles, story
 
 from longshore.monitor.decide import decide_all
 from longshore.monitor.episode_state import Episode, EpisodeState, Judged, Phase, Rules
 from longshore.monitor.episodes import Episodes
 from longshore.monitor.harm import ErrorSeen, HarmSettings, HarmState, HarmWatch
-from longshore.monitor.messages import LabelsSeen, decode, encode
-from longshore.monitor.panes import PaneCounter, Tally
+from longshore.monitor.messages import decode
 from longshore.monitor.policy import DAY_MS, Policy
 from longshore.monitor.snapshots import load_snapshot
 from longshore.records import Moved, Window
-
-
-@functools.cache
-def story(factor=1.0, shift=0.5, width=1.6):
-    """1,500 records of v1, then errors that grow from pane 15 on; labels come five panes after their records."""
-    frame = rows(3_000, 3)
-    frame.loc[frame.index >= 1_500, "cargo"] *= factor
-    values = predictions(frame)
-    tally, panes = Tally(), PaneCounter(counter()._schema, profiles(), pane_ms=PANE_MS, lateness_ms=PANE_MS)
-    messages, size = [model_event("promoted")], PANE_MS // STEP_MS
-    for pane in range(3_000 // size):
-        panes.count(tally, values[pane * size : (pane + 1) * size], range(pane * size, (pane + 1) * size))
-        messages.append(encode(tally.message(0, 1)))
-        tally = tally.after_commit()
-        if pane >= 5:
-            moved = {"shift": shift, "width": width} if pane - 5 >= 15 else {}
-            messages.append(encode(LabelsSeen(0, [(pane - 5, 50)])))
-            messages.append(batch([pane - 5], **moved))
-    return tuple(messages)
 
 
 def run(messages=None, **given):
@@ -72,7 +50,7 @@ def test_every_window_of_labels_is_told_of():
 
 
 def test_nothing_changed_nothing_is_told_but_figures():
-    outputs = run(story(1.0, 0.0, 1.0))
+    outputs = run(story(0.0, 1.0))
     assert kinds(outputs) == ["era"] and not outputs.requests
 
 
