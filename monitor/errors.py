@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from longshore.error_profile import SEGMENT_TOTALS, TOTALS
+from longshore.monitor.class_figures import class_counts
 from longshore.monitor.messages import ErrorDelta, pack_counts, pack_small, unpack_counts, unpack_small
 from longshore.monitor.models import PREDICTION, Watched
 from longshore.monitor.scored import ScoredColumns
@@ -133,11 +134,14 @@ def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
     intervals = np.add.reduceat(np.column_stack([covered, published]).astype(np.int64), at, axis=0)
     bins = error_bins(profile, joined.predictions[rows] - joined.labels[rows], each, len(panes))
     segments = segment_totals(profile, joined.segments[rows], errors, each, len(panes))
+    two = profile.errors is not None and len(profile.errors.classes) > 0
+    classes = class_counts(joined.predictions[rows], labels, each, len(panes)) if two else None
     return [
         ErrorDelta(
             int(pane), joined.version, joined.route, watched.name, *by_pane[i].tolist(), *intervals[i].tolist(),
             bins="" if bins is None else pack_small(bins[i]),
             segments="" if segments is None else pack_counts(segments[i].ravel()),
+            classes="" if classes is None else pack_small(classes[i]),
         )
         for i, pane in enumerate(panes.tolist())
     ]  # fmt: skip
@@ -201,14 +205,16 @@ def merge(deltas: Iterable[ErrorDelta]) -> list[ErrorDelta]:
 
 
 def together(one: ErrorDelta, other: ErrorDelta) -> ErrorDelta:
-    """The sum of two deltas of one pane, version and route; segments and bins only where both have them."""
+    """The sum of two deltas of one pane, version and route; segments, bins and classes only where both have them."""
     summed = (min(a + b, MOST) for a, b in zip(numbers(one), numbers(other), strict=True))
     bins = [unpack_small(delta.bins) for delta in (one, other)]
     segments = [unpack_counts(delta.segments) if delta.segments else np.zeros(0, np.int64) for delta in (one, other)]
+    classes = [unpack_small(delta.classes) for delta in (one, other)]
     return ErrorDelta(
         one.pane, one.version, one.route, one.layout, *summed,
         bins=pack_small(_added(bins)),
         segments=pack_counts(added) if len(added := _added(segments)) else "",
+        classes=pack_small(_added(classes)),
     )  # fmt: skip
 
 

@@ -15,9 +15,10 @@ import msgspec
 import numpy as np
 
 from longshore.error_profile import SEGMENT_TOTALS, TOTALS
+from longshore.monitor.class_figures import class_figures
 from longshore.monitor.errors import MOST, numbers, scales_of
 from longshore.monitor.loss_test import LossEvidence, LossState, LossTest, why_not
-from longshore.monitor.messages import ErrorDelta, Errors, pack_counts, unpack_counts, unpack_small
+from longshore.monitor.messages import ErrorDelta, Errors, pack_counts, pack_small, unpack_counts, unpack_small
 from longshore.monitor.models import Profiles, Watched
 from longshore.monitor.performance import Excess, Figures, excess, figures_of, segment_errors, validation_of
 from longshore.profile import Ints
@@ -55,6 +56,7 @@ class HarmState(msgspec.Struct):
     end_pane: int = -1
     sums: list[int] = []
     segments: str = ""
+    classes: str = ""
     since: list[int] = []
     test: LossState = msgspec.field(default_factory=LossState)
     told: bool = False
@@ -140,6 +142,7 @@ class HarmWatch:
         state, values = self.state, [*numbers(delta)]
         state.sums = _added(state.sums, values)
         state.segments = _segments(state.segments, delta.segments, fresh=state.first_pane < 0)
+        state.classes = delta.classes if state.first_pane < 0 else _small(state.classes, delta.classes)
         state.first_pane = delta.pane if state.first_pane < 0 else min(state.first_pane, delta.pane)
         state.end_pane = max(state.end_pane, delta.pane + 1)
         found = self._tested_with(delta, watched)
@@ -150,7 +153,7 @@ class HarmWatch:
             yield self._seen(watched, found, complete=complete, alarm=alarm)
         if complete:
             state.index += 1
-            state.sums, state.segments, state.first_pane, state.end_pane = [], "", -1, -1
+            state.sums, state.segments, state.classes, state.first_pane, state.end_pane = [], "", "", -1, -1
 
     def _tested_with(self, delta: ErrorDelta, watched: Watched) -> LossEvidence | None:
         state, test = self.state, self._test_of(watched)
@@ -219,7 +222,15 @@ class HarmWatch:
         return {
             "by_segment": [asdict(each) for each in found[:SEGMENTS_TOLD]],
             "expected_coverage": self._settings.interval,
+            "classification": self._classes(watched),
         }
+
+    def _classes(self, watched: Watched) -> dict[str, Any] | None:
+        """Figures now and then, where the target is one of two classes."""
+        known = watched.profile.errors
+        if not self.state.classes or known is None or not len(known.classes):
+            return None
+        return {"now": class_figures(unpack_small(self.state.classes)), "then": class_figures(known.classes)}
 
 
 def moved_text(found: LossEvidence) -> str:
@@ -244,6 +255,11 @@ def _segments(held: str, more: str, *, fresh: bool) -> str:
         return ""
     one, other = unpack_counts(held), unpack_counts(more)
     return pack_counts(_together(one, other)) if len(one) == len(other) else ""
+
+
+def _small(held: str, more: str) -> str:
+    one, other = unpack_small(held), unpack_small(more)
+    return pack_small(_together(one, other)) if len(one) == len(other) else ""
 
 
 def _together(one: Ints, other: Ints) -> Ints:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from longshore.error_profile import ErrorProfile
+from longshore.monitor.class_figures import class_counts, of_two_classes
 from longshore.monitor.errors import error_bins, held_out_totals, scale_for
 from longshore.monitor.loss_test import BETS, LEAST_ROWS, grown, log_bets, mixed, weights_for
 from longshore.profile import Floats, Ints, Profile
@@ -52,6 +53,7 @@ def error_profile(profile: Profile, predictions: Floats, labels: Floats, segment
         runs=np.zeros(0),
         limits=np.zeros(0),
         repeats=0,
+        classes=np.zeros(0, np.int64),
     )
     return _filled(profile, blank, predictions, labels, segments)
 
@@ -66,6 +68,7 @@ def _filled(profile: Profile, blank: ErrorProfile, predictions: Floats, labels: 
     return replace(
         blank, counts=counts, totals=totals, segments=by_segment, runs=runs, limits=limits,
         repeats=REPEATS if len(runs) else 0,
+        classes=class_counts(predictions, labels, each, 1)[0] if of_two_classes(labels) else blank.classes,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from longshore.records import DriftEvent
 
 POINTS = 160
 FIGURES = {"rmse": "RMSE", "mae": "MAE", "bias": "bias", "r2": "R²", "coverage": "coverage"}
+CLASSES = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1", "auc_roc": "AUC-ROC"}
 GREW = 0.01
 """Adjusted p-value below which a segment is shown as grown."""
 
@@ -90,6 +91,7 @@ def section(history: ErrorHistory, bands: Sequence[Band], eras: Sequence[tuple[i
         tag("div", *drawn, class_="metrics"),
         legend,
         _figures_table(last),
+        _classes_table(last),
         _segments_table(last),
         tag("p", _left_out(last), class_="quiet"),
     )
@@ -167,6 +169,22 @@ def _figures_table(event: DriftEvent) -> Markup:
         )
     caption = "The last window of labels beside the version's held-out rows; intervals of 95 %."
     return document.table(caption, ("figure", "now", "", "then", ""), rows, "tight")
+
+
+def _classes_table(event: DriftEvent) -> Markup | None:
+    found = event.detail.get("classification")
+    if not found or not found.get("now"):
+        return None
+    now, then = found["now"], found.get("then") or {}
+    rows = [
+        tag("tr", tag("th", title, scope="row"), *(tag("td", value_text(number(side, name))) for side in (now, then)))
+        for name, title in CLASSES.items()
+    ]
+    rows += [
+        tag("tr", tag("th", name.replace("_", " "), scope="row"), tag("td", count_text(count)), tag("td", ""))
+        for name, count in now["confusion"].items()
+    ]
+    return document.table("As a classifier, at one half.", ("figure", "now", "then"), rows, "tight")
 
 
 def _interval(figures: dict[str, Any], metric: str) -> str:

@@ -11,7 +11,9 @@ from tests.error_stream import joined, watched
 
 from longshore.error_profile import SEGMENT_TOTALS
 from longshore.errors import FormatError
+from longshore.monitor.class_figures import class_figures
 from longshore.monitor.errors import LIMIT, Joined, count_errors, merge, numbers, scales_of, segments_of
+from longshore.monitor.loss_limits import error_profile
 from longshore.monitor.messages import (
     MAX_BYTES,
     Errors,
@@ -25,6 +27,7 @@ from longshore.monitor.models import Watched
 from longshore.monitor.performance import excess, figures_of, segment_errors, validation_of
 from longshore.monitor.scored import ScoredDecoder
 from longshore.profile import Profile
+from longshore.trainer.classes import classification
 
 
 def taken(whole, chosen):
@@ -138,3 +141,23 @@ def test_bins_are_the_profiles_quantiles():
     (delta,) = count_errors(watched(), whole)
     bins = np.searchsorted(watched().profile.errors.edges, whole.predictions - whole.labels)
     assert unpack_small(delta.bins).tolist() == np.bincount(bins, minlength=len(counts)).tolist()
+
+
+def test_two_classes_have_the_trainers_figures():
+    random = np.random.default_rng(1)
+    probability = random.random(3_000)
+    labels = (random.random(3_000) < probability).astype(float)
+    predictions = np.round(probability * 64) / 64
+    older = watched().profile
+    inside = np.full((3_000, len(older.segmentations)), -1)
+    profile = dataclasses.replace(older, errors=error_profile(older, predictions, labels, inside))
+    known = Watched.of(profile.to_bytes())
+    nan, panes = np.full(3_000, np.nan), np.repeat([1, 2, 3], 1_000)
+    deltas = count_errors(known, Joined("v1", "champion", panes, predictions, labels, nan, nan, inside))
+    found = class_figures(sum(unpack_small(delta.classes) for delta in deltas))
+    expected = classification(predictions, labels, np.arange(3_000))
+    del expected["accuracy_interval"]
+    expected["auc_roc"] = pytest.approx(expected["auc_roc"], abs=0.003)
+    assert found == expected
+    assert class_figures(known.profile.errors.classes) == found
+    assert not len(watched().profile.errors.classes), "a delay is no class"
