@@ -148,8 +148,9 @@ class HarmWatch:
         found = self._tested_with(delta, watched)
         complete = state.sums[0] >= self._settings.window_labels
         alarm = found is not None and found.alarm and self._noticeable(watched)
+        state.told = state.told and alarm
         if complete or (alarm and not state.told):
-            state.told = state.told or alarm
+            state.told = alarm
             yield self._seen(watched, found, complete=complete, alarm=alarm)
         if complete:
             state.index += 1

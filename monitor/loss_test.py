@@ -36,6 +36,9 @@ LOW = 3.0
 """Evidence by so much below its limit is low, as it is most of the time without a change: what comes later proves one."""
 
 
+CAP = 6.0
+"""Evidence ends so far above the limit, where it has long alarmed: else it would take as long to fade as it grew."""
+
 class LossState(msgspec.Struct):
     """What the test remembers: labels since it began, and each bet's log evidence, empty before the first.
 
@@ -133,7 +136,7 @@ class LossTest:
         before = np.array(state.evidence) if state.evidence else np.full(len(BETS), -np.inf)
         # Not a matrix product, whose order of adding up is the library's: replayed panes must give the same bits.
         increments = (counts[:, None] * self._bets).sum(axis=0)
-        after = grown(before, labels, increments)
+        after = np.minimum(grown(before, labels, increments), self.limit + CAP)
         if state.first_pane < 0 or self._mixed(before) < self.limit - LOW:
             state.first_pane, state.since = pane, 0
         state.labels, state.since = state.labels + labels, state.since + labels
