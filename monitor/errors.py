@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from longshore.error_profile import SEGMENT_TOTALS, TOTALS
+from longshore.monitor.class_figures import class_counts
 from longshore.monitor.messages import ErrorDelta, pack_counts, pack_small, unpack_counts, unpack_small
 from longshore.monitor.models import PREDICTION, Watched
 from longshore.monitor.scored import ScoredColumns
-from longshore.monitor.segments import members
+from longshore.monitor.segments import places
 from longshore.profile import Floats, Ints, Profile
 from longshore.schema import Schema
 
@@ -78,21 +79,15 @@ def segments_of(watched: Watched, schema: Schema, columns: ScoredColumns, rows: 
     """
     numeric = {field.name: i for i, field in enumerate(schema.numeric)}
     nominal = {field.name: i for i, field in enumerate(schema.nominal)}
-    found = np.full((len(rows), len(watched.profile.segmentations)), -1, dtype=np.int64)
-    at = 0
-    for k, one in enumerate(watched.profile.segmentations):
-        values: dict[str, Any] = {}
-        for name in one.streams:
-            if name in nominal:
-                texts = columns.texts[nominal[name]]
-                values[name] = [texts[row] for row in rows.tolist()]
-            elif name in numeric:
-                values[name] = columns.values[numeric[name]].take(rows)
-        if len(values) == len(one.streams):
-            inside = members(one, values)
-            found[:, k] = np.where(inside >= 0, at + inside, -1)
-        at += len(one.labels)
-    return found
+    wanted = {name for one in watched.profile.segmentations for name in one.streams}
+    values: dict[str, Any] = {}
+    for name in sorted(wanted):
+        if name in nominal:
+            texts = columns.texts[nominal[name]]
+            values[name] = [texts[row] for row in rows.tolist()]
+        elif name in numeric:
+            values[name] = columns.values[numeric[name]].take(rows)
+    return places(watched.profile, values, len(rows))
 
 
 def scales_of(profile: Profile) -> Scales:
@@ -139,11 +134,14 @@ def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
     intervals = np.add.reduceat(np.column_stack([covered, published]).astype(np.int64), at, axis=0)
     bins = error_bins(profile, joined.predictions[rows] - joined.labels[rows], each, len(panes))
     segments = segment_totals(profile, joined.segments[rows], errors, each, len(panes))
+    two = profile.errors is not None and len(profile.errors.classes) > 0
+    classes = class_counts(joined.predictions[rows], labels, each, len(panes)) if two else None
     return [
         ErrorDelta(
             int(pane), joined.version, joined.route, watched.name, *by_pane[i].tolist(), *intervals[i].tolist(),
             bins="" if bins is None else pack_small(bins[i]),
             segments="" if segments is None else pack_counts(segments[i].ravel()),
+            classes="" if classes is None else pack_small(classes[i]),
         )
         for i, pane in enumerate(panes.tolist())
     ]  # fmt: skip
@@ -207,14 +205,16 @@ def merge(deltas: Iterable[ErrorDelta]) -> list[ErrorDelta]:
 
 
 def together(one: ErrorDelta, other: ErrorDelta) -> ErrorDelta:
-    """The sum of two deltas of one pane, version and route; segments and bins only where both have them."""
+    """The sum of two deltas of one pane, version and route; segments, bins and classes only where both have them."""
     summed = (min(a + b, MOST) for a, b in zip(numbers(one), numbers(other), strict=True))
     bins = [unpack_small(delta.bins) for delta in (one, other)]
     segments = [unpack_counts(delta.segments) if delta.segments else np.zeros(0, np.int64) for delta in (one, other)]
+    classes = [unpack_small(delta.classes) for delta in (one, other)]
     return ErrorDelta(
         one.pane, one.version, one.route, one.layout, *summed,
         bins=pack_small(_added(bins)),
         segments=pack_counts(added) if len(added := _added(segments)) else "",
+        classes=pack_small(_added(classes)),
     )  # fmt: skip
 
 

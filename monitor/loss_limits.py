@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from longshore.error_profile import ErrorProfile
+from longshore.monitor.class_figures import class_counts, of_two_classes
 from longshore.monitor.errors import error_bins, held_out_totals, scale_for
 from longshore.monitor.loss_test import BETS, LEAST_ROWS, grown, log_bets, mixed, weights_for
 from longshore.profile import Floats, Ints, Profile
@@ -25,9 +26,11 @@ REPEATS = 192
 
 BLOCKS = 160
 SEED = 20_231
-RUNS = 9
-SHORTEST, LONGEST = 1_000.0, 200_000.0
-"""Run lengths that limits are simulated for, in labels; the longest at most five times the held-out rows."""
+RUNS, TRIED = 10, 12
+"""Run lengths kept, and limits simulated for them."""
+
+SHORTEST, LONGEST = 1_000.0, 1_000_000.0
+"""Run lengths that limits are simulated for, in labels; the longest at most fifty times the held-out rows."""
 
 
 def error_profile(profile: Profile, predictions: Floats, labels: Floats, segments: Ints) -> ErrorProfile:
@@ -50,6 +53,7 @@ def error_profile(profile: Profile, predictions: Floats, labels: Floats, segment
         runs=np.zeros(0),
         limits=np.zeros(0),
         repeats=0,
+        classes=np.zeros(0, np.int64),
     )
     return _filled(profile, blank, predictions, labels, segments)
 
@@ -64,6 +68,7 @@ def _filled(profile: Profile, blank: ErrorProfile, predictions: Floats, labels: 
     return replace(
         blank, counts=counts, totals=totals, segments=by_segment, runs=runs, limits=limits,
         repeats=REPEATS if len(runs) else 0,
+        classes=class_counts(predictions, labels, each, 1)[0] if of_two_classes(labels) else blank.classes,
     )  # fmt: skip
 
 
@@ -79,44 +84,34 @@ def bin_edges(errors: Floats) -> Floats:
 def simulated_limits(counts: Ints, *, repeats: int = REPEATS, seed: int = SEED) -> tuple[Floats, Floats]:
     """Run lengths in labels and the limits of the log evidence that give them; nothing for too few rows or bins.
 
-    A limit's run length is the labels watched until a stream reached it, or ended, over the streams that did.
+    A stream begins anew after every alarm: references that are off by chance alarm again and again, and weigh with it.
     """
     rows = int(counts.sum())
     if rows < LEAST_ROWS or len(counts) < 2:
         return np.zeros(0), np.zeros(0)
-    runs = np.geomspace(SHORTEST, max(SHORTEST * 1.01, min(LONGEST, 5.0 * rows)), RUNS)
-    horizon = float(np.clip(2.0 * rows, 5_000, 20_000))
-    step = int(horizon / BLOCKS)
-    reached = _paths(counts, step, repeats, seed)
-    limits = [_limit(reached, step, run) for run in runs.tolist()]
+    runs = np.geomspace(SHORTEST, max(SHORTEST * 1.01, min(LONGEST, 50.0 * rows)), RUNS)
+    step = int(np.clip(2.0 * rows, 5_000, 20_000)) // BLOCKS
+    tried = np.linspace(np.log(SHORTEST) - 1.0, np.log(LONGEST) + 3.0, TRIED)
+    alarms = _alarms(counts, step, tried, repeats, seed)
+    found = np.maximum.accumulate(np.log(repeats * BLOCKS * step / np.maximum(alarms, 0.5)))
+    limits = np.interp(np.log(runs), found, tried)
     return runs, np.maximum.accumulate(np.maximum(limits, np.log(runs)))
 
 
-def _paths(counts: Ints, step: int, repeats: int, seed: int) -> Floats:
-    """The highest log evidence so far of each stream after each block, float64[repeats, BLOCKS]."""
+def _alarms(counts: Ints, step: int, limits: Floats, repeats: int, seed: int) -> Floats:
+    """How many alarms all streams together raise at each limit, float64[limits]."""
     random, rows = np.random.default_rng(seed), int(counts.sum())
     shares = counts / rows
     bets = log_bets(random.multinomial(rows, shares, size=repeats))
     weights = weights_for(rows)
-    evidence = np.full((repeats, len(BETS)), -np.inf)
-    reached = np.empty((repeats, BLOCKS))
-    for at in range(BLOCKS):
-        block = random.multinomial(step, shares, size=repeats)
-        evidence = grown(evidence, step, np.einsum("rk,rkj->rj", block.astype(np.float64), bets))
-        reached[:, at] = mixed(evidence, weights)
-    return np.maximum.accumulate(reached, axis=1)
-
-
-def _limit(reached: Floats, step: int, run: float) -> float:
-    """The least limit with at least that mean run length; the highest that was seen, where none is low enough."""
-    low, high = float(reached[:, 0].min()), float(reached[:, -1].max())
-    for _ in range(40):
-        middle = (low + high) / 2
-        over = reached >= middle
-        alarms = int(over[:, -1].sum())
-        watched = step * float(np.where(over[:, -1], over.argmax(axis=1) + 1, reached.shape[1]).sum())
-        if alarms and watched / alarms < run:
-            low = middle
-        else:
-            high = middle
-    return high
+    kept = weights > 0
+    bets, weights = bets[:, :, kept], weights[kept]
+    evidence = np.full((len(limits), repeats, len(weights)), -np.inf)
+    alarms = np.zeros(len(limits))
+    for _ in range(BLOCKS if len(weights) else 0):
+        block = random.multinomial(step, shares, size=repeats).astype(np.float64)
+        evidence = grown(evidence, step, np.einsum("rk,rkj->rj", block, bets))
+        over = mixed(evidence, weights) >= limits[:, None]
+        alarms += over.sum(axis=1)
+        evidence[over] = -np.inf
+    return alarms

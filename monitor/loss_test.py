@@ -32,16 +32,23 @@ LEAST_ROWS = 200
 """Held-out rows below which no test is made."""
 
 
+LOW = 3.0
+"""Evidence by so much below its limit is low, as it is most of the time without a change: what comes later proves one."""
+
+
+CAP = 6.0
+"""Evidence ends so far above the limit, where it has long alarmed: else it would take as long to fade as it grew."""
+
 class LossState(msgspec.Struct):
     """What the test remembers: labels since it began, and each bet's log evidence, empty before the first.
 
-    `first_pane`: the oldest pane counted since the evidence was last below half of its limit; −1 for none.
+    Since the evidence was last low (`LOW`): `first_pane`, the first one counted, −1 for none, and `since`, the labels.
     """
 
     labels: int = 0
+    since: int = 0
     evidence: list[float] = []
     first_pane: int = -1
-    alarmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +108,10 @@ def grown(evidence: Floats, labels: Floats | int, increments: Floats) -> Floats:
 
 def mixed(evidence: Floats, weights: Floats) -> Floats:
     """The logarithm of the weighted sum over the last axis."""
+    highest = np.maximum(evidence.max(axis=-1), -1e300)
     with np.errstate(divide="ignore"):
-        return np.asarray(special.logsumexp(evidence + np.log(weights), axis=-1), dtype=np.float64)
+        total = np.log((weights * np.exp(evidence - highest[..., None])).sum(axis=-1))
+    return np.asarray(highest + total, dtype=np.float64)
 
 
 class LossTest:
@@ -127,15 +136,12 @@ class LossTest:
         before = np.array(state.evidence) if state.evidence else np.full(len(BETS), -np.inf)
         # Not a matrix product, whose order of adding up is the library's: replayed panes must give the same bits.
         increments = (counts[:, None] * self._bets).sum(axis=0)
-        after = grown(before, labels, increments)
-        if state.first_pane < 0 or self._mixed(before) < self.limit / 2:
-            state.first_pane = pane
-        state.labels += labels
+        after = np.minimum(grown(before, labels, increments), self.limit + CAP)
+        if state.first_pane < 0 or self._mixed(before) < self.limit - LOW:
+            state.first_pane, state.since = pane, 0
+        state.labels, state.since = state.labels + labels, state.since + labels
         state.evidence = after.tolist()
-        found = self.stands(state)
-        if found is not None and found.alarm:
-            state.alarmed = True
-        return found
+        return self.stands(state)
 
     def stands(self, state: LossState) -> LossEvidence | None:
         """How the test stands; None before the first label."""

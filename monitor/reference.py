@@ -20,8 +20,10 @@ from longshore.monitor.derived import Ratios, with_ratios
 from longshore.monitor.frames import Column, read_as, read_columns
 from longshore.monitor.joint import Rows, judge_together
 from longshore.monitor.layout import FineLayout, side_by_side
+from longshore.monitor.loss_limits import error_profile
+from longshore.monitor.models import PREDICTION
 from longshore.monitor.report import FAMILIES, Report, report_counts, with_joint, with_samples
-from longshore.monitor.segments import reference_segments, window_segments
+from longshore.monitor.segments import places, reference_segments, window_segments
 from longshore.monitor.sequence import Alarm, Sequence
 from longshore.profile import Floats, Ints, Profile
 from longshore.schema import Derived, Kind
@@ -201,8 +203,22 @@ class Watch:
 
 
 def build_profile(
-    frame: pd.DataFrame, categorical: Names[str], derived: Names[Derived] = (), place: tuple[str, str] | None = None
+    frame: pd.DataFrame,
+    categorical: Names[str],
+    derived: Names[Derived] = (),
+    place: tuple[str, str] | None = None,
+    labels: Floats | None = None,
 ) -> bytes:
-    """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`."""
+    """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`.
+
+    `labels` float64[n]: the truth of its rows, each predicted by a model that was not fitted on it; the profile then has
+    a part on errors.
+    """
     ratios = {each.name: (each.numerator, each.denominator) for each in derived}
-    return Reference.fit(frame, categorical, derived=ratios, place=place).profile.to_bytes()
+    profile = Reference.fit(frame, categorical, derived=ratios, place=place).profile
+    if labels is not None:
+        columns = with_ratios(read_columns(frame, categorical), ratios)
+        inside = places(profile, {column.name: column.values for column in columns}, len(frame))
+        predictions = frame[PREDICTION].to_numpy(dtype=np.float64)
+        profile = replace(profile, errors=error_profile(profile, predictions, labels, inside))
+    return profile.to_bytes()

@@ -9,11 +9,12 @@ import msgspec
 from longshore.errors import FormatError
 from longshore.monitor.ahead import Look
 from longshore.monitor.episodes import EpisodeState
+from longshore.monitor.harm import HarmState
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.windows import WindowState
 from longshore.records import Window
 
-FORMAT = 3
+FORMAT = 4
 
 
 class Snapshot(msgspec.Struct):
@@ -29,6 +30,7 @@ class Snapshot(msgspec.Struct):
     last_index: int
     steps: list[str] = []
     look: Look | None = None
+    harm: HarmState | None = None
     format: int = FORMAT
 
 
@@ -41,7 +43,7 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        if found not in (1, 2, FORMAT):  # the first format had no steps, the second no look
+        if found not in (1, 2, 3, FORMAT):  # the first had no steps, the second no look, the third no harm
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"
             )

@@ -15,7 +15,8 @@ from tests.memory_stream import Record
 
 from longshore.monitor.errors import scales_of
 from longshore.monitor.join_rules import Lateness
-from longshore.monitor.messages import ErrorDelta, unpack_counts
+from longshore.monitor.messages import ErrorDelta
+from longshore.monitor.packing import unpack_counts
 from longshore.stream import Message
 
 SENT_MS = 4_000_000_000_000

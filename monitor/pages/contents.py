@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from longshore.monitor.pages.moved import Distribution, Range
 from longshore.monitor.pages.places import Places
+from longshore.pages.markup import Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A whole page. `tone`: good, watch or bad; `moments` and `bands` are empty for a comparison."""
+    """A whole page. `tone`: good, watch or bad; `moments` and `bands` are empty for a comparison.
+
+    `errors`: the section on realised errors, where labels have come.
+    """
 
     title: str
     subtitle: str
@@ -110,3 +114,4 @@ class Page:
     notes: list[str] = field(default_factory=list)
     level: str = ""
     places: Places | None = None
+    errors: Markup | None = None

@@ -10,7 +10,16 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from longshore.errors import ConfigurationError
@@ -75,9 +84,14 @@ class MonitorSettings(Section):
 
     `run_length_records`: the mean number of records between false alerts; `alpha`, where given, is the limit itself.
     `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`. `provisional`: verdicts also on the
-    next window while its panes are open, beside the final ones, which do not change by it. `label_lateness_s`: how long
-    after its record a label counts, and how long predictions and labels wait for each other. `relay_labels`: send labels
-    on under their entity's id first, for producers who key otherwise.
+    next window while its panes are open, beside the final ones, which do not change by it.
+
+    Of labels: a `performance` event for every `window_labels` of them; `run_length_labels` is their mean number between the
+    loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error grew, too.
+    `budget`: at most so many requests in so many days of event time (0: any number). `dry_run`: requests are only told.
+
+    `label_lateness_s`: how long after its record a label counts, and how long predictions and labels wait for each other.
+    `relay_labels`: send labels on under their entity's id first, for producers who key otherwise.
     """
 
     group: str = "monitor"
@@ -93,6 +107,11 @@ class MonitorSettings(Section):
     min_fresh_labels: int = Field(default=2_000, ge=0)
     cooldown_windows: int = Field(default=3, ge=0)
     provisional: bool = True
+    policy: Literal["drift", "harm"] = "drift"
+    window_labels: int = Field(default=1_000, ge=30)
+    run_length_labels: float = Field(default=1_000_000, ge=1_000)
+    budget: tuple[NonNegativeInt, PositiveFloat] = (0, 30.0)
+    dry_run: bool = False
     label_lateness_s: float = Field(default=259_200.0, gt=0)
     relay_labels: bool = False
 

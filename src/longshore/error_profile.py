@@ -37,6 +37,8 @@ class ErrorProfile:
         runs: float64[t], mean run lengths between false alarms of the loss test, in labels, ascending.
         limits: float64[t], the logarithm of its evidence that gives each.
         repeats: simulated streams.
+        classes: int64[2·places], where the target is one of two classes, rows by label and place of the prediction; else
+            empty.
 
     """
 
@@ -50,6 +52,7 @@ class ErrorProfile:
     runs: Floats
     limits: Floats
     repeats: int
+    classes: Ints
 
     @property
     def rows(self) -> int:
@@ -77,4 +80,5 @@ def read_errors(value: dict[str, Any] | None) -> ErrorProfile | None:
         runs=np.array(value["runs"], dtype=np.float64),
         limits=np.array(value["limits"], dtype=np.float64),
         repeats=int(value["repeats"]),
+        classes=np.array(value["classes"], dtype=np.int64),
     )

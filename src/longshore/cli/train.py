@@ -136,7 +136,9 @@ def _trainer(app: App, registry: Registry, actor: str, report: Report, project: 
     return Trainer(
         settings=app.settings,
         registry=registry,
-        build_profile=partial(build_profile, derived=app.schema.derived, place=app.schema.place),
+        build_profile=lambda frame, nominal, labels: build_profile(
+            frame, nominal, app.schema.derived, app.schema.place, labels
+        ),
         project=project,
         actor=actor,
         report=report,
