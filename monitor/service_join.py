@@ -55,7 +55,7 @@ class Joining:
         monitor = settings.monitor
         topics = Topics.of(settings.topic_prefix, schema)
         self._panes = topics.panes
-        self._sides = {topics.predictions: Side.PREDICTIONS, labels_of(settings, topics): Side.LABELS}
+        self._sides = {topics.predictions: Side.PREDICTIONS, topics.to_join(settings): Side.LABELS}
         self._names = tuple(self._sides)
         self._key = schema.name.encode()
         self._pane_ms = int(monitor.pane_s * 1_000)
@@ -273,7 +273,7 @@ def joining_of(settings: Settings, schema: Schema, profiles: Profiles, instance:
 
     """
     topics = Topics.of(settings.topic_prefix, schema)
-    labels = labels_of(settings, topics)
+    labels = topics.to_join(settings)
     counts = {topic: partition_count(settings, topic) for topic in (topics.predictions, labels)}
     if len(set(counts.values())) > 1:
         raise ConfigurationError(
@@ -282,11 +282,6 @@ def joining_of(settings: Settings, schema: Schema, profiles: Profiles, instance:
         )
     files = held_folder(settings, "join/" + f"{settings.topic_prefix}{instance}".replace("/", "-"))
     return Joining(settings, schema, profiles, files, counts[labels])
-
-
-def labels_of(settings: Settings, topics: Topics) -> str:
-    """The topic whose labels are joined."""
-    return topics.relayed if settings.monitor.relay_labels else topics.labels
 
 
 def group_of(settings: Settings) -> str:

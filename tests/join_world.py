@@ -25,11 +25,13 @@ SENT_MS = 4_000_000_000_000
 HOUR_MS = 3_600_000
 
 
-def prediction(record_id: str, when: int, row: Any, version: str = "v1", *, half_width: float | None = None) -> bytes:
+def prediction(
+    record_id: str, when: int, row: Any, version: str = "v1", *, half_width: float | None = None, ship: str = "s"
+) -> bytes:
     """A prediction of a row of `drift_stream.rows`, with an interval if a half-width is given."""
     crew = None if np.isnan(row.crew) else row.crew
-    record = {"record_id": record_id, "ship": "s", "event_time": when, "cargo": row.cargo, "crew": crew}
-    value = {"record_id": record_id, "ship": "s", "event_time": when, "scored_at": when + 5}
+    record = {"record_id": record_id, "ship": ship, "event_time": when, "cargo": row.cargo, "crew": crew}
+    value = {"record_id": record_id, "ship": ship, "event_time": when, "scored_at": when + 5}
     value |= {"prediction": row.prediction, "model_version": version, "route": "champion"}
     value |= {"source": {"topic": "ships", "partition": 0, "offset": 0}, "record": record | {"flag": row.flag}}
     if half_width is not None:

@@ -58,6 +58,10 @@ class Topics:
             relayed=f"{prefix}labels.relayed",
         )
 
+    def to_join(self, settings: Settings) -> str:
+        """The topic whose labels are joined to predictions."""
+        return self.relayed if settings.monitor.relay_labels else self.labels
+
     def specs(self, settings: Settings) -> tuple[TopicSpec, ...]:
         """What `topics create` creates: data topics are partitioned and expire, control topics are single and stay."""
         retained = {"retention.ms": str(int(settings.topics.retention_hours * 3_600_000)), "cleanup.policy": "delete"}

@@ -10,7 +10,6 @@ import click
 from longshore.cli.app import App, output_option, pass_app, print_json
 from longshore.errors import EXIT_FAILED, ConfigurationError, LongshoreError
 from longshore.kafka.admin import check_reachable, existing_topics, topic_setting
-from longshore.monitor.service_join import labels_of
 from longshore.redis_store import ModelCache
 from longshore.registry import Registry
 
@@ -82,7 +81,7 @@ def _topics(app: App) -> str:
 def _labels(app: App) -> str:
     """What waits for its label is made again from the topics where a joiner's file is lost: so long they must hold it."""
     lateness_s = app.settings.monitor.label_lateness_s
-    for topic in (app.topics.predictions, labels_of(app.settings, app.topics)):
+    for topic in (app.topics.predictions, app.topics.to_join(app.settings)):
         kept_ms = topic_setting(app.settings, topic, "retention.ms")
         if kept_ms is not None and 0 <= int(kept_ms) < 2_000 * lateness_s:
             raise ConfigurationError(
