@@ -168,7 +168,7 @@ class Endless:
         return {(topic, n) for topic in (self._topics.predictions, self._topics.labels) for n in range(PARTITIONS)}
 
     def at_end(self) -> dict[Place, bool]:
-        return {}
+        return dict.fromkeys(self.assignment(), True)
 
     def _made(self, topic: str, number: int, value: bytes) -> Message:
         at = (topic, number)

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from longshore.errors import FormatError
 from longshore.monitor.errors import segments_of
 from longshore.monitor.join_rules import (
+    NOTE_FORMAT,
     LabelReader,
     Lateness,
     Note,
@@ -35,6 +37,7 @@ from longshore.stream import Message, value_of
 
 _progress = msgspec.json.Decoder(Progress)
 _note = msgspec.json.Decoder(Note)
+_NOTE_MEND = "upgrade; or reset the group: then all that the topics hold is joined and told anew"
 
 
 @dataclass(slots=True)
@@ -93,8 +96,8 @@ class PartitionJoin:
         `life` names a new history, which begins at the offsets `beginning`, where there is no note.
         """
         width, saved = readers.lateness.width, store.saved()
-        known = _note.decode(note) if note else None
-        held = _progress.decode(saved) if saved else None
+        known = read_note(note)
+        held = _saved_progress(saved)
         usable = (
             held is not None and known is not None and held.life == known.life and held.width == width
             and all(mine <= theirs for mine, theirs in zip(held.next, known.next, strict=True))
@@ -342,3 +345,29 @@ class PartitionJoin:
         else:
             tally.counts["conflicting"] += 1
             tally.conflict = f"{label.id!r} is labelled {known:g} and then {label.label:g}"
+
+
+def read_note(note: bytes) -> Note | None:
+    """A note beside a group's offsets; None where there is none.
+
+    Raises:
+        FormatError: it is damaged, or a newer program's.
+
+    """
+    if not note:
+        return None
+    try:
+        found = _note.decode(note)
+    except msgspec.MsgspecError as error:
+        raise FormatError(f"the note beside the join's offsets is damaged: {error}", mend=_NOTE_MEND) from error
+    if found.format > NOTE_FORMAT:
+        raise FormatError(f"the note beside the join's offsets has format {found.format}", mend=_NOTE_MEND)
+    return found
+
+
+def _saved_progress(saved: bytes | None) -> Progress | None:
+    """What a file says of itself; None where that is nothing, or nothing of this program's."""
+    try:
+        return _progress.decode(saved) if saved else None
+    except msgspec.MsgspecError:
+        return None

@@ -31,6 +31,8 @@ from longshore.profile import Floats, Ints
 from longshore.records import UNREADABLE, Interval
 from longshore.schema import Schema
 
+NOTE_FORMAT = 1
+
 MARKS = 16
 """Stretches of event time in one lateness for each of which it is kept where reading it again would begin."""
 
@@ -237,7 +239,7 @@ class Note(msgspec.Struct, frozen=True):
     seen: tuple[int, int]
     horizon: int
     begin: tuple[Mark, Mark]
-    format: int = 1
+    format: int = NOTE_FORMAT
 
 
 class Progress(msgspec.Struct):

@@ -38,6 +38,7 @@ class Committed:
         self.topic, self.partition = topic, partition
         self.error = KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT) if unstable else None
         self.offset = 5 if partition == 0 and not unstable else OFFSET_INVALID
+        self.metadata = None
 
 
 class Client:

@@ -232,14 +232,14 @@ def test_a_file_ahead_of_the_group_or_of_another_history_is_not_used(tmp_path: P
     """A group that was reset, or a topic that was made anew: what the file knows is of another past."""
     group = group_of(*made(3, 200, LATENESS_MS), folder=tmp_path)
     group.read_all()
-    note = msgspec.json.decode(group.part.note)
+    note, saved = msgspec.json.decode(group.part.note), group.store.saved() or b""
     group.part.close()
     for changed in (b"", msgspec.json.encode(note | {"life": "x"}), msgspec.json.encode(note | {"next": [3, 3]})):
         store = JoinStore(tmp_path / "0.sqlite", 2_000_000)
         part = PartitionJoin.opened(1, READERS, store, changed, life="new", beginning=-2)
         assert part.progress.waiting == [0, 0]
         assert part.progress.life != note["life"] or part.progress.next == [m[0] for m in note["begin"]]
-        store.begin_anew(group.part.note)
+        store.begin_anew(saved)
         part.close()
 
 
