@@ -8,16 +8,18 @@ judging `verdicts`'s, when to tell of a window that is still open `ahead`'s; tra
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from longshore.monitor import aside, messages
 from longshore.monitor.ahead import LookAhead
-from longshore.monitor.episodes import Episodes, Phase, Rules, Told
+from longshore.monitor.deciding import DeciderSettings, Outputs
+from longshore.monitor.episodes import Episodes, Phase, Told
+from longshore.monitor.harm import ErrorSeen, HarmWatch
 from longshore.monitor.messages import (
     Counted,
+    Errors,
     Idle,
     LabelsSeen,
     ModelMoved,
@@ -25,48 +27,21 @@ from longshore.monitor.messages import (
     pack_counts,
     unpack_counts,
 )
+from longshore.monitor.loss_test import LossEvidence
 from longshore.monitor.models import Profiles
-from longshore.monitor.quality.judge import QualityRules
+from longshore.monitor.policy import CONCEPT
 from longshore.monitor.quarantine import Change, Quarantine
 from longshore.monitor.report import Report
-from longshore.monitor.sequence import Alarm
 from longshore.monitor.significance import FLOORS
 from longshore.monitor.snapshots import Snapshot
 from longshore.monitor.verdicts import Judge, Verdict, segments_of
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.windows import Era, EraBegun, Filled, Windows
-from longshore.records import FINAL, PROVISIONAL, DriftEvent, ModelEventKind, RetrainRequest, Window
+from longshore.records import FINAL, PROVISIONAL, DriftEvent, ModelEventKind, Window
+
+__all__ = ["Decider", "DeciderSettings", "Outputs", "decide_all"]
 
 NOTHING = Window(0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class DeciderSettings:
-    """What a decider must be told; `stream_set` is the key of all it writes, `model` the model whose events count.
-
-    `provisional`: whether verdicts on open panes are told, too. What is final is the same either way.
-    `sample_rows`: of a pane, whole rows for the test of columns together; 0: without that test.
-    """
-
-    stream_set: str
-    model: str
-    rules: Rules
-    alarm: Alarm
-    thresholds: dict[str, float]
-    window_records: int
-    pane_ms: int
-    lateness_ms: int
-    provisional: bool
-    quality: QualityRules = QualityRules()
-    sample_rows: int = 0
-
-
-@dataclass(slots=True)
-class Outputs:
-    """What a message brought about, in order."""
-
-    events: list[DriftEvent]
-    requests: list[RetrainRequest]
 
 
 class Decider:
@@ -88,6 +63,9 @@ class Decider:
         self._ahead = LookAhead(settings.pane_ms, snapshot.look if snapshot else None)
         self.quarantine = Quarantine(settings.quality, snapshot.quarantine if snapshot else None)
         self._episodes.held = self.quarantine.holds
+        self._harm = HarmWatch(settings.harm, profiles, settings.pane_ms, snapshot.harm if snapshot else None)
+        if snapshot and snapshot.harm is None:  # from before there were labels in it
+            self._harm.begin(snapshot.windows.era.version)
 
     @property
     def next_offset(self) -> int:
@@ -103,6 +81,11 @@ class Decider:
     def watermark_ms(self) -> int | None:
         """The event time all partitions have reached."""
         return self._watermark.current()
+
+    @property
+    def loss_evidence(self) -> LossEvidence | None:
+        """How the loss test of the version in use stands; None where none is made, or no label has come."""
+        return self._harm.stands()
 
     def rebuild(self, offset: int, value: bytes | None) -> None:
         """Read a message from before the snapshot again, for the panes that were open then."""
@@ -122,6 +105,9 @@ class Decider:
             return outputs
         self._offset = offset + 1
         message = messages.decode(value)
+        if isinstance(message, Errors):
+            self._errors(message, outputs)
+            return outputs  # labels move no watermark, so nothing closes by them
         for told in self._take(message, offset):
             self._tell(told, outputs)
         current = self._watermark.current()
@@ -147,6 +133,7 @@ class Decider:
                 steps=[pack_counts(step) for step in self._steps],
                 look=self._ahead.last,
                 quarantine=self.quarantine.state,
+                harm=self._harm.state,
             )
         )
 
@@ -157,7 +144,7 @@ class Decider:
             self._watermark.follow(message.partition, message.partitions)
         elif isinstance(message, LabelsSeen):
             return self._episodes.on_labels(message.panes)
-        else:
+        elif isinstance(message, ModelMoved):
             return self._model_moved(message)
         return []
 
@@ -170,6 +157,22 @@ class Decider:
         aside.put(self._windows.state.pending, message.aside)
         for delta in message.panes:
             self._windows.add(delta, offset)
+
+    def _errors(self, message: Errors, outputs: Outputs) -> None:
+        for seen in self._harm.add(message):
+            told = self._episodes.on_errors(seen)
+            if seen.complete:
+                outputs.events.append(self._performance_event(seen))
+            for one in told:
+                self._tell(one, outputs)
+            self._restarted(told)
+        self._episodes.state.errors_from = self._harm.first_pane
+
+    def _restarted(self, told: list[Told]) -> None:
+        """What is judged in sequence begins anew when an episode is over."""
+        if any(one.kind == "resolved" for one in told):
+            self._steps = []
+            self._harm.restart()
 
     def _model_moved(self, message: ModelMoved) -> list[Told]:
         event = message.event
@@ -186,6 +189,7 @@ class Decider:
             self._ahead.over()
             if isinstance(closed, EraBegun):
                 self._steps = []
+                self._harm.begin(closed.era.version)
                 for told in self._episodes.on_era(first=not closed.before.generation):
                     self._tell(told, outputs, closed.before)
                 outputs.events.append(self._era_event(closed))
@@ -201,8 +205,7 @@ class Decider:
         elif not self.quarantine.holds:
             self._steps = []
         told = self._episodes.on_verdict(self.quarantine.believed(verdict.judged))
-        if any(one.kind == "resolved" for one in told):
-            self._steps = []
+        self._restarted(told)
         outputs.events.append(self._verdict_event(filled, verdict))
         outputs.events += [self._quality_event(filled, change) for change in changes]
         for one in told:
@@ -246,6 +249,19 @@ class Decider:
         empty = Window(start, start, 0)
         return self._event("era", begun.era, phase=self.phase, window=empty, index=-1, detail=detail)
 
+    def _performance_event(self, seen: ErrorSeen) -> DriftEvent:
+        episode = self._episodes.state.episode
+        return self._event(
+            "performance",
+            self._windows.state.era,
+            cause=episode.cause if episode else "",
+            phase=self.phase,
+            window=seen.window,
+            index=seen.index,
+            episode=episode.id if episode else "",
+            detail=seen.detail | {"alarm": seen.alarm, "grew": seen.grew, "policy": self._settings.rules.policy.name},
+        )
+
     def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
         if told.request is not None:
             outputs.requests.append(told.request)
@@ -256,12 +272,18 @@ class Decider:
                 era or self._windows.state.era,
                 cause=told.episode.cause,
                 phase=told.phase,
+                window=self._window_of(told),
                 episode=told.episode.id,
                 p_value=min((stream.p_value for stream in told.episode.streams), default=1.0),
                 streams=told.episode.streams,
                 detail={"since": told.episode.window.start} | told.detail | picture,
             )
         )
+
+    def _window_of(self, told: Told) -> Window:
+        """A concept alert is about labels, whose records are older than the last window of inputs."""
+        concept = told.kind == "alert" and told.episode.cause == CONCEPT
+        return told.episode.window if concept else self._last_window
 
     def _event(self, kind: str, era: Era, *, phase: Phase, detail: dict[str, Any], **given: Any) -> DriftEvent:
         alarm = self._settings.alarm

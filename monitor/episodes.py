@@ -9,81 +9,16 @@ model's era begins, or when M windows in a row are calm, by a far wider level th
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from longshore.records import Moved, RetrainRequest, Window
+from longshore.monitor.episode_state import Episode, EpisodeState, Judged, Phase, Rules, Told
+from longshore.monitor.harm import ErrorSeen
+from longshore.monitor.policy import CONCEPT
+from longshore.records import RetrainRequest, Window
 
-
-class Phase(StrEnum):
-    """What the decider is about."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ALARM = "alarm"
-    AWAITING_LABELS = "awaiting_labels"
-    RETRAINING = "retraining"
-    COOLDOWN = "cooldown"
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The policy's numbers: `needed` of `among` windows open an episode; the others are settings of the same names."""
-
-    needed: int
-    among: int
-    min_fresh_labels: int
-    cooldown_windows: int
-
-
-class Judged(msgspec.Struct, frozen=True):
-    """A final verdict, as the state machine sees it."""
-
-    version: str
-    first_pane: int
-    window: Window
-    alarm: bool
-    calm: bool
-    streams: list[Moved]
-
-
-class Episode(msgspec.Struct):
-    """A drift that persists. `trigger_id` is empty while no request is out; fresh labels count from `labels_base`."""
-
-    id: str
-    version: str
-    cause: str
-    first_pane: int
-    window: Window
-    streams: list[Moved]
-    attempt: int = 1
-    trigger_id: str = ""
-    back_off: int = 0
-    labels_base: int = 0
-
-
-class EpisodeState(msgspec.Struct):
-    """All that the state machine remembers. `labels` counts labels by pane, from the oldest pane that can matter."""
-
-    phase: Phase = Phase.OK
-    recent: list[Judged] = []
-    episode: Episode | None = None
-    cooldown_left: int = 0
-    labels: dict[int, int] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Something to tell: an event's kind, what it is about, and the request that goes with it."""
-
-    kind: str
-    detail: dict[str, Any]
-    episode: Episode
-    phase: Phase
-    request: RetrainRequest | None = None
+__all__ = ["Episode", "EpisodeState", "Episodes", "Judged", "Phase", "Rules", "Told"]
 
 
 class Episodes:
@@ -100,6 +35,7 @@ class Episodes:
     def on_verdict(self, verdict: Judged) -> list[Told]:
         """A closed window was judged."""
         state = self.state
+        state.now = max(state.now, verdict.window.end)
         if state.phase is Phase.COOLDOWN:
             state.cooldown_left -= 1
             if state.cooldown_left <= 0:
@@ -139,10 +75,59 @@ class Episodes:
         state, told = self.state, []
         if state.episode is not None:
             told = self._resolve(state.episode, "a newer model's era began")
+        state.harm, state.errors_from = {}, -1
         state.recent = []
         state.cooldown_left = 0 if first else self._rules.cooldown_windows
         state.phase = Phase.COOLDOWN if state.cooldown_left else Phase.OK
         return told
+
+    def on_errors(self, seen: ErrorSeen) -> list[Told]:
+        """Labels say how the error stands: at the end of a window of labels, or because the loss test alarms."""
+        state = self.state
+        state.now = max(state.now, seen.window.end)
+        harmful = seen.alarm or seen.grew
+        state.harm = seen.evidence if harmful else {}
+        if state.phase is Phase.COOLDOWN:
+            return []
+        if state.episode is None:
+            return self._open_concept(seen) if seen.alarm else []
+        return self._errors_within(state.episode, seen, harmful=harmful)
+
+    def _open_concept(self, seen: ErrorSeen) -> list[Told]:
+        """The loss test's own run length is what pages a person: its alarm needs no other window beside it.
+
+        The streams are those of the last window of inputs: whether these have moved as well is in them.
+        """
+        episode = Episode(
+            id=_digest("episode", seen.version, str(seen.first_pane), CONCEPT),
+            version=seen.version,
+            cause=CONCEPT,
+            first_pane=seen.first_pane,
+            window=seen.since,
+            streams=self.state.recent[-1].streams if self.state.recent else [],
+            harm=seen.evidence,
+        )
+        self.state.episode = episode
+        return self._opened(episode, {"windows": 0} | seen.detail)
+
+    def _errors_within(self, episode: Episode, seen: ErrorSeen, *, harmful: bool) -> list[Told]:
+        """An episode lasts: the error may have grown beside the drift, or be back where it was."""
+        told: list[Told] = []
+        if harmful:
+            first, episode.harm, episode.calm_errors = not episode.harm, seen.evidence, 0
+            if first:
+                told = [Told("error_grew", seen.detail, _copy(episode), self.state.phase)]
+        elif seen.complete and seen.calm:
+            episode.calm_errors += 1
+        elif seen.complete:
+            episode.calm_errors = 0
+        if self.held or self.state.phase is Phase.RETRAINING:
+            return told
+        if episode.cause == CONCEPT and episode.calm_errors >= self._rules.among:
+            told += self._resolve(episode, f"the error was as validated in {self._rules.among} windows of labels in a row")
+            self.state.phase, self.state.recent = Phase.OK, []
+            return told
+        return told + (self._ask() or self._await_once(episode))
 
     def _without_episode(self, verdict: Judged) -> list[Told]:
         alarming = [judged for judged in self.state.recent if judged.alarm]
@@ -158,23 +143,31 @@ class Episodes:
             window=Window(first.window.start, verdict.window.end, sum(j.window.records for j in alarming)),
             streams=verdict.streams,
         )
-        self.state.episode, self.state.phase = episode, Phase.ALARM
-        alert = Told("alert", {"windows": len(alarming)}, _copy(episode), Phase.ALARM)
-        asked = self._ask()
-        return [alert, *(asked or self._await(episode))]
+        episode.harm = self.state.harm
+        self.state.episode = episode
+        return self._opened(episode, {"windows": len(alarming)})
+
+    def _opened(self, episode: Episode, detail: dict[str, Any]) -> list[Told]:
+        self.state.phase = Phase.ALARM
+        alert = Told("alert", detail, _copy(episode), Phase.ALARM)
+        return [alert, *(self._ask() or self._await_once(episode))]
 
     def _within(self, episode: Episode) -> list[Told]:
         state = self.state
         if state.phase is Phase.RETRAINING:
             return []
-        if len(state.recent) == self._rules.among and all(judged.calm for judged in state.recent):
+        full = len(state.recent) == self._rules.among
+        if episode.cause != CONCEPT and full and all(judged.calm for judged in state.recent):
             told = self._resolve(episode, f"{self._rules.among} calm windows in a row")
             state.phase, state.recent = Phase.OK, []
             return told
         episode.back_off = max(0, episode.back_off - 1)
-        return self._ask()
+        return self._ask() or self._await_once(episode)
 
-    def _await(self, episode: Episode) -> list[Told]:
+    def _await_once(self, episode: Episode) -> list[Told]:
+        """Waits for labels, where they are all that is missing."""
+        if self.held or self.state.phase is not Phase.ALARM or not self._may_ask(episode) or episode.held:
+            return []
         self.state.phase = Phase.AWAITING_LABELS
         have = self._fresh_labels(episode) - episode.labels_base
         detail = {"fresh_labels": have, "needed": self._rules.min_fresh_labels}
@@ -185,14 +178,15 @@ class Episodes:
         episode = self.state.episode
         if self.held or episode is None or episode.back_off:
             return []
-        if not (self.state.recent and not self.state.recent[-1].calm):
+        if not self._lasts(episode) or not self._may_ask(episode):
             return []
         have = self._fresh_labels(episode) - episode.labels_base
         if have < self._rules.min_fresh_labels:
             return []
+        if self._rules.policy.spent(self.state.asked, self.state.now):
+            return self._hold(episode)
         parts = (episode.version, episode.cause, str(episode.first_pane), str(episode.attempt))
         episode.trigger_id = _digest(*parts)
-        self.state.phase = Phase.RETRAINING
         request = RetrainRequest(
             trigger_id=episode.trigger_id,
             cause=episode.cause,
@@ -201,10 +195,36 @@ class Episodes:
             streams=episode.streams,
             episode=episode.id,
             attempt=episode.attempt,
-            evidence={"fresh_labels": have},
+            evidence={"fresh_labels": have, "policy": self._rules.policy.name} | episode.harm,
         )
         detail = {"trigger_id": episode.trigger_id, "attempt": episode.attempt, "fresh_labels": have}
+        if self._rules.policy.dry_run:
+            return [Told("would_request", detail | {"evidence": request.evidence}, _copy(episode), self.state.phase)]
+        self.state.phase, episode.held = Phase.RETRAINING, False
+        self.state.asked = [*self._rules.policy.within_days(self.state.asked, self.state.now), self.state.now]
         return [Told("retraining", detail, _copy(episode), self.state.phase, request)]
+
+    def _may_ask(self, episode: Episode) -> bool:
+        """Whether the policy lets it ask; a dry run asks once."""
+        if self._rules.policy.dry_run and episode.trigger_id:
+            return False
+        return self._rules.policy.allows(episode.cause, harm=bool(episode.harm) and not episode.calm_errors)
+
+    def _lasts(self, episode: Episode) -> bool:
+        """Whether what opened it was still there in the last window."""
+        if episode.cause == CONCEPT:
+            return not episode.calm_errors
+        return bool(self.state.recent) and not self.state.recent[-1].calm
+
+    def _hold(self, episode: Episode) -> list[Told]:
+        """The budget is spent: told once, asked for when there is some again."""
+        if episode.held:
+            return []
+        episode.held = True
+        policy, state = self._rules.policy, self.state
+        asked = len(policy.within_days(state.asked, state.now))
+        detail = {"requests": asked, "budget": policy.budget, "days": policy.budget_days}
+        return [Told("over_budget", detail, _copy(episode), state.phase)]
 
     def _resolve(self, episode: Episode, reason: str) -> list[Told]:
         self.state.episode = None
@@ -214,9 +234,11 @@ class Episodes:
         return sum(number for pane, number in self.state.labels.items() if pane >= episode.first_pane)
 
     def _oldest_pane(self) -> int:
-        if self.state.episode is not None:
-            return self.state.episode.first_pane
-        return self.state.recent[0].first_pane if self.state.recent else 0
+        state = self.state
+        if state.episode is not None:
+            return state.episode.first_pane
+        oldest = [state.recent[0].first_pane] if state.recent else []
+        return min(oldest + ([state.errors_from] if state.errors_from >= 0 else []), default=0)
 
     def _forget_labels(self) -> None:
         oldest = self._oldest_pane()

@@ -1,25 +1,47 @@
 """What stands on `drift.panes`: the internal, versioned messages from the counting members to the decider.
 
 Everything the decider acts on is one of these, in one partition: counts with their source and offsets, labels counted,
-idle marks, relayed model events. Bytes only; meaning is `longshore.monitor.panes`'s and `.decide`'s.
+idle marks, relayed model events. Bytes only; meaning is `longshore.monitor.panes`'s, `.errors`'s and `.decide`'s.
 """
 
 from __future__ import annotations
 
-import base64
-import zlib
-from typing import Any
-
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from longshore.errors import FormatError
-from longshore.profile import Ints
+from longshore.monitor.packing import pack, pack_counts, pack_narrow, pack_small, unpack, unpack_counts, unpack_small
 from longshore.records import ModelEvent
+
+__all__ = [
+    "Counted",
+    "ErrorDelta",
+    "Errors",
+    "Idle",
+    "LabelsSeen",
+    "ModelMoved",
+    "PaneDelta",
+    "PaneMessage",
+    "decode",
+    "encode",
+    "errors_in_pieces",
+    "in_pieces",
+    "pack",
+    "pack_counts",
+    "pack_narrow",
+    "pack_small",
+    "unpack",
+    "unpack_counts",
+    "unpack_small",
+]
+"""How a pane's arrays are written is `packing`'s, and found here beside what holds them."""
 
 FORMAT = 2
 """2: a pane's bins as `pack_narrow` writes them. 1, as `pack` does, is read."""
+
+ERRORS_FORMAT = 3
+"""Of `Errors`, which older programs do not know: they refuse it clearly, and all else is still theirs to read."""
+
+NEWEST = max(FORMAT, ERRORS_FORMAT)
 
 NEVER = -1
 """The watermark of a partition from which nothing was read yet."""
@@ -122,7 +144,72 @@ class ModelMoved(msgspec.Struct, frozen=True, tag_field="kind", tag="model"):
     format: int = FORMAT
 
 
-PaneMessage = Counted | LabelsSeen | Idle | ModelMoved
+class ErrorDelta(msgspec.Struct, frozen=True):
+    """Errors (prediction − label) to add to one pane of the *predictions'* event time, of one version and route.
+
+    Sums are integers of fixed-point values (`longshore.monitor.errors`): adding them is exact in any order. `intervals`
+    rows were published with an interval, `covered` of which hold the label. `bins`: int64[e+1] by `pack_small`, rows by
+    the signed-error bins of the version's profile; empty where it has none. `segments`: int64[S·4] by `pack_counts`,
+    rows, Σe, Σ|e| and Σe² of every segment of the profile; empty where it has none. `classes`: where the target is one of
+    two classes, rows by label and place of the prediction (`class_figures`), by `pack_small`. A pane may come more than once.
+    """
+
+    pane: int
+    version: str
+    route: str
+    layout: str
+    n: int
+    error: int
+    absolute: int
+    squared: int
+    fourth: int
+    label: int
+    label_squared: int
+    covered: int = 0
+    intervals: int = 0
+    bins: str = ""
+    segments: str = ""
+    classes: str = ""
+
+
+class Errors(msgspec.Struct, frozen=True, tag_field="kind", tag="errors"):
+    """Labels joined to their predictions, of one partition of the labels.
+
+    `first_offset` to `last_offset` are the labels' that the batch was made of (for tracing; where it has none, both are
+    the next one's): whoever joins sends each join once. Left out are `duplicates` (the same label again), `conflicting`
+    (another one for a record that has its label), `late` (later than allowed), `unmatched` (whose prediction did not
+    come in time), and predictions that expired `unlabelled`.
+    """
+
+    partition: int
+    partitions: int
+    first_offset: int
+    last_offset: int
+    panes: list[ErrorDelta]
+    duplicates: int = 0
+    conflicting: int = 0
+    late: int = 0
+    unmatched: int = 0
+    unlabelled: int = 0
+    format: int = ERRORS_FORMAT
+
+
+def errors_in_pieces(errors: Errors) -> list[Errors]:
+    """The same as messages that are not too large; the last one has what was left out."""
+    pieces: list[list[ErrorDelta]] = [[]]
+    size = 0
+    for delta in errors.panes:
+        more = len(msgspec.json.encode(delta)) + 1
+        if size + more > MAX_BYTES and pieces[-1]:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(delta)
+        size += more
+    place = (errors.partition, errors.partitions, errors.first_offset, errors.last_offset)
+    return [*(Errors(*place, panes) for panes in pieces[:-1]), msgspec.structs.replace(errors, panes=pieces[-1])]
+
+
+PaneMessage = Counted | LabelsSeen | Idle | ModelMoved | Errors
 
 _decoder = msgspec.json.Decoder(PaneMessage)
 
@@ -145,127 +232,9 @@ def decode(value: bytes | None) -> PaneMessage:
     """
     try:
         found = msgspec.json.decode(value or b"", type=_Versioned).format
-        if found > FORMAT:
-            raise FormatError(f"a pane message has format {found}, this program reads up to {FORMAT}", mend="upgrade")
+        if found > NEWEST:
+            raise FormatError(f"a pane message has format {found}, this program reads up to {NEWEST}", mend="upgrade")
         message: PaneMessage = _decoder.decode(value or b"")
         return message
     except msgspec.MsgspecError as error:
         raise FormatError(f"a pane message is damaged: {error}", mend="see who else writes to drift.panes") from error
-
-
-def pack(counts: Ints, sums: Ints) -> str:
-    """Two int64[T] arrays as text."""
-    return pack_counts(np.concatenate([counts, sums]))
-
-
-def unpack(text: str) -> tuple[Ints, Ints]:
-    """The two arrays of `pack` or `pack_narrow`.
-
-    Raises:
-        FormatError: damaged.
-
-    """
-    if text[:1] in (PLAIN, DEFLATED):
-        return _unpack_narrow(text)
-    counts, sums = np.split(unpack_counts(text), 2)
-    return counts, sums
-
-
-PLAIN, DEFLATED = ".", "~"
-"""How what `pack_narrow` gives begins: no letters of base64, with which what `pack` gives does."""
-
-WIDE = 8
-"""Bytes of a count and its sum above which a dense pane is deflated all the same: it would be too large."""
-
-
-def pack_narrow(counts: Ints, sums: Ints) -> str:
-    """Two int64[T] arrays as text, each number only as wide as the array's largest needs.
-
-    Deflating takes four times as long as all else, and saves a fifth of a pane with records in most of its bins. One
-    with few is deflated: nearly all of it is zeros.
-    """
-    widths = [(int(np.abs(values).max(initial=0)).bit_length() + 8) // 8 for values in (counts, sums)]
-    data = b"".join(_narrow(values, width) for values, width in zip((counts, sums), widths, strict=True))
-    plain = 2 * np.count_nonzero(counts) >= len(counts) and sum(widths) <= WIDE
-    text = base64.b64encode(data if plain else zlib.compress(data, 1)).decode("ascii")
-    return f"{PLAIN if plain else DEFLATED}{widths[0]}{widths[1]}{text}"
-
-
-def _narrow(values: Ints, width: int) -> bytes:
-    """The lowest bytes of every number, in two's complement."""
-    return np.ascontiguousarray(values.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width]).tobytes()
-
-
-def _unpack_narrow(text: str) -> tuple[Ints, Ints]:
-    try:
-        widths = int(text[1]), int(text[2])
-        data = base64.b64decode(text[3:]) if text[0] == PLAIN else _data(text[3:])
-        size, over = divmod(len(data), sum(widths))
-        if over or not (0 < widths[0] <= 8 and 0 < widths[1] <= 8):
-            raise ValueError(f"{len(data)} bytes for widths {widths}")
-        return _widened(data[: size * widths[0]], widths[0]), _widened(data[size * widths[0] :], widths[1])
-    except (ValueError, IndexError, ZeroDivisionError) as error:
-        raise FormatError(f"a pane's counts are damaged: {error}", mend="see who else writes to drift.panes") from error
-
-
-def _widened(data: bytes, width: int) -> Ints:
-    """The array of `_narrow`: the sign goes on into the bytes that were left out."""
-    lowest = np.frombuffer(data, dtype=np.uint8).reshape(-1, width)
-    whole = np.empty((len(lowest), 8), dtype=np.uint8)
-    whole[:, :width] = lowest
-    whole[:, width:] = np.where(lowest[:, -1:] >= 128, 255, 0)
-    return whole.view("<i8").ravel().astype(np.int64)
-
-
-def pack_counts(counts: Ints) -> str:
-    """An int64 array as text: little-endian, deflated, in base64."""
-    return _text(counts.astype("<i8"))
-
-
-def unpack_counts(text: str) -> Ints:
-    """The array of `pack_counts`.
-
-    Raises:
-        FormatError: damaged.
-
-    """
-    try:
-        return np.frombuffer(_data(text), dtype="<i8").astype(np.int64)
-    except ValueError as error:
-        raise FormatError(f"a pane's counts are damaged: {error}", mend="see who else writes to drift.panes") from error
-
-
-def pack_small(counts: Ints) -> str:
-    """An int64 array of counts, mostly small, as text: the width in bytes, then each so wide; empty for none."""
-    if not len(counts):
-        return ""
-    width = next(width for width in (1, 2, 4, 8) if int(counts.max()) < 1 << (8 * width - 1))
-    return f"{width}{_text(counts.astype(f'<i{width}'))}"
-
-
-def unpack_small(text: str) -> Ints:
-    """The array of `pack_small`.
-
-    Raises:
-        FormatError: damaged.
-
-    """
-    if not text:
-        return np.zeros(0, np.int64)
-    try:
-        return np.frombuffer(_data(text[1:]), dtype=f"<i{int(text[0])}").astype(np.int64)
-    except (ValueError, TypeError) as error:
-        raise FormatError(
-            f"a pane's segments are damaged: {error}", mend="see who else writes to drift.panes"
-        ) from error
-
-
-def _text(values: npt.NDArray[Any]) -> str:
-    return base64.b64encode(zlib.compress(values.tobytes(), 1)).decode("ascii")
-
-
-def _data(text: str) -> bytes:
-    try:
-        return zlib.decompress(base64.b64decode(text))
-    except zlib.error as error:
-        raise ValueError(str(error)) from error

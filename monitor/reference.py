@@ -20,9 +20,11 @@ from longshore.monitor.derived import Ratios, with_ratios
 from longshore.monitor.frames import Column, read_as, read_columns
 from longshore.monitor.joint import Rows, judge_together
 from longshore.monitor.layout import FineLayout, side_by_side
+from longshore.monitor.loss_limits import error_profile
+from longshore.monitor.models import PREDICTION
 from longshore.monitor.report import FAMILIES, Report, report_counts, with_joint, with_samples
 from longshore.monitor.sample import narrow, row_bytes, shape_of
-from longshore.monitor.segments import reference_segments, window_segments
+from longshore.monitor.segments import places, reference_segments, window_segments
 from longshore.monitor.sequence import Alarm, Sequence
 from longshore.profile import Floats, Ints, Profile
 from longshore.reference_rows import ReferenceRows
@@ -235,13 +237,21 @@ def build_profile(
     categorical: Names[str],
     derived: Names[Derived] = (),
     place: tuple[str, str] | None = None,
+    labels: Floats | None = None,
     *,
     with_rows: bool = False,
 ) -> bytes:
     """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`.
 
-    `with_rows`: with a sample of its rows, for the stream's test of whole rows (`monitor.joint`).
+    `labels` float64[n]: the truth of its rows, each predicted by a model that was not fitted on it; the profile then has
+    a part on errors. `with_rows`: with a sample of its rows, for the stream's test of whole rows (`monitor.joint`).
     """
     ratios = {each.name: (each.numerator, each.denominator) for each in derived}
     fitted = Reference.fit(frame, categorical, derived=ratios, place=place)
-    return (fitted.with_rows() if with_rows else fitted.profile).to_bytes()
+    profile = fitted.with_rows() if with_rows else fitted.profile
+    if labels is not None:
+        columns = with_ratios(read_columns(frame, categorical), ratios)
+        inside = places(profile, {column.name: column.values for column in columns}, len(frame))
+        predictions = frame[PREDICTION].to_numpy(dtype=np.float64)
+        profile = replace(profile, errors=error_profile(profile, predictions, labels, inside))
+    return profile.to_bytes()

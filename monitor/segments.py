@@ -174,6 +174,20 @@ def members(segmentation: Segmentation, values: Mapping[str, Any]) -> Ints:
     found[~(np.isfinite(x) & np.isfinite(y))] = -1
     return found
 
+def places(profile: Profile, values: Mapping[str, Any], rows: int) -> Ints:
+    """Each row's place among all segments, int64[rows, segmentations], −1 for none; `values` as for `members`.
+
+    A segmentation of a stream that `values` lacks has no members.
+    """
+    found = np.full((rows, len(profile.segmentations)), -1, dtype=np.int64)
+    at = 0
+    for k, one in enumerate(profile.segmentations):
+        if all(name in values for name in one.streams):
+            inside = members(one, values)
+            found[:, k] = np.where(inside >= 0, at + inside, -1)
+        at += len(one.labels)
+    return found
+
 
 def count(rows_in: Ints, segments: int, cells: Ints, total: int) -> Ints:
     """Deciles' counts by segment, int64[segments, total]: `cells` int64[n, streams] are the rows' flat decile bins."""

@@ -1,8 +1,8 @@
-"""The monitor as a process: the counting role, the deciding role, the notifying role, or all.
+"""The monitor as a process: the counting, the joining, the deciding and the notifying role, each or all.
 
 In one process each is a thread, the notifying role one for each target: they block in their own polls, transactions and
 requests, and one loop would let a slow one stall the others. A failure of any ends the process; the loops themselves are
-in `service_count`, `service_decide` and `service_notify`.
+in `service_count`, `service_join`, `service_decide` and `service_notify`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from longshore.monitor.alerts.targets import Target
 from longshore.monitor.models import Profiles
 from longshore.monitor.service_count import Counting, watermarks_from_panes
 from longshore.monitor.service_decide import Deciding
+from longshore.monitor.service_join import group_of, joining_of
 from longshore.monitor.service_notify import Notifying, begin
+from longshore.monitor.service_relay import Relaying
 from longshore.schema import Schema
 from longshore.service import Runtime
 from longshore.topics import Topics
@@ -62,6 +64,8 @@ def run_count(
         stop=runtime.stop,
         on_revoked=lambda partitions: counting.finish(stream, partitions),
         on_lost=counting.drop,
+        on_start=counting.start,
+        note=counting.note,
     )
     try:
         while not runtime.stop.is_set():
@@ -96,6 +100,56 @@ def run_decide(
         stream.close()
 
 
+def run_join(
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
+) -> None:
+    """Join labels to predictions and commit the errors to `drift.panes` until `runtime.stop`."""
+    joining = joining_of(settings, schema, Profiles(read_profile), instance)
+    stream = ExactlyOnce(
+        settings,
+        group=group_of(settings),
+        instance=instance,
+        topics=joining.topics,
+        stop=runtime.stop,
+        on_assigned=lambda _: joining.hold(stream),
+        on_revoked=lambda partitions: joining.finish(stream, partitions),
+        on_lost=joining.drop,
+        on_start=joining.start,
+        note=joining.note,
+    )
+    try:
+        while not runtime.stop.is_set():
+            pulse.beat("join")
+            joining.step(stream)
+        joining.finish(stream)
+    finally:
+        stream.close()
+
+
+def run_relay(
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
+) -> None:
+    """Send labels on under their entities' ids until `runtime.stop`."""
+    del read_profile
+    relaying = Relaying(settings, schema)
+    stream = ExactlyOnce(
+        settings,
+        group=f"{settings.topic_prefix}{settings.monitor.group}.relay",
+        instance=instance,
+        topics=[Topics.of(settings.topic_prefix, schema).labels],
+        stop=runtime.stop,
+        on_revoked=lambda _: relaying.finish(stream),
+        on_lost=lambda _: relaying.drop(),
+    )
+    try:
+        while not runtime.stop.is_set():
+            pulse.beat("relay")
+            relaying.step(stream)
+        relaying.finish(stream)
+    finally:
+        stream.close()
+
+
 def run_notify(settings: Settings, schema: Schema, runtime: Runtime, *, target: Target, pulse: Pulse) -> None:
     """Tell one target of what `drift.events` tells until `runtime.stop`."""
     topic = Topics.of(settings.topic_prefix, schema).events
@@ -115,16 +169,20 @@ def run_notify(settings: Settings, schema: Schema, runtime: Runtime, *, target: 
 
 ROLES: dict[str, tuple[Role, ...]] = {
     "count": (run_count,),
+    "join": (run_join,),
     "decide": (run_decide,),
     "notify": (),
-    "all": (run_count, run_decide),
+    "all": (run_count, run_join, run_decide),
 }
 """What `--role` starts, besides one `run_notify` for each target."""
 
 
 def _chosen(settings: Settings, role: str, **given: Any) -> dict[str, Role]:
     """What a process of this role runs, by name; `all` notifies where anybody beyond the log is to be told."""
-    chosen: dict[str, Role] = {one.__name__.removeprefix("run_"): partial(one, **given) for one in ROLES[role]}
+    runs = ROLES[role]
+    if run_join in runs and settings.monitor.relay_labels:
+        runs += (run_relay,)
+    chosen: dict[str, Role] = {one.__name__.removeprefix("run_"): partial(one, **given) for one in runs}
     if role == "notify" or (role == "all" and has_receivers(settings.alerts)):
         chosen |= {f"notify {target.name}": partial(run_notify, target=target) for target in targets_of(settings.alerts)}
     return chosen

@@ -7,7 +7,7 @@ or not at all. What is counted and not committed lives in tallies only: an abort
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 import structlog
@@ -23,7 +23,7 @@ from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter, Tally
 from longshore.records import UNREADABLE, ModelEvent, ModelEventKind
 from longshore.schema import Schema
-from longshore.stream import Batch, ExactlyOnceStream, Message, Notes, Partitions, by_partition, value_of
+from longshore.stream import BEGINNING, Batch, ExactlyOnceStream, Message, Partitions, Place, by_partition, value_of
 from longshore.topics import Topics
 
 log = structlog.get_logger()
@@ -68,6 +68,7 @@ class Counting:
         )
         self._watermarks = watermarks
         self._tallies: dict[int, Tally] = {}
+        self._noted: dict[int, int] = {}
         self._others: list[PaneMessage] = []
         self._idle = IdleJudge(monitor.idle_after_s)
         self._opened: float | None = None
@@ -75,6 +76,30 @@ class Counting:
         self._next_idle_check = 0.0
         self._partitions = 0
         self._broken = False
+
+    def start(self, found: Mapping[Place, tuple[int, str]]) -> dict[Place, int]:
+        """Begin where the group stands, with the watermarks noted there (a hook of the stream).
+
+        Where nothing was ever committed nothing was counted; an older program noted nothing.
+        """
+        for (topic, partition), (offset, note) in found.items():
+            if topic != self._topics.predictions:
+                continue
+            self._noted.pop(partition, None)
+            if offset == BEGINNING:
+                self._noted[partition] = NEVER
+            elif note.startswith(NOTE):
+                self._noted[partition] = int(note.removeprefix(NOTE))
+        return {place: offset for place, (offset, _) in found.items()}
+
+    def note(self, place: Place) -> str:
+        """A partition's watermark, to be kept beside its committed position (a hook of the stream)."""
+        topic, partition = place
+        if topic != self._topics.predictions:
+            return ""
+        tally = self._tallies.get(partition)
+        watermark = self._noted.get(partition) if tally is None else tally.watermark
+        return "" if watermark is None else f"{NOTE}{watermark}"
 
     def step(self, stream: ExactlyOnceStream) -> None:
         """One round: poll, count, commit what is due, mark what is idle."""
@@ -104,8 +129,7 @@ class Counting:
         counted = self._messages()
         values = [{"key": self._key, "value": encode(message)} for message in (*counted, *self._others)]
         outputs = [Batch(self._topics.panes, values)] if values else []
-        notes = {(self._topics.predictions, p): f"{NOTE}{tally.watermark}" for p, tally in self._tallies.items()}
-        stream.commit(outputs, wait=wait, then=lambda: _measure(counted), notes=notes)
+        stream.commit(outputs, wait=wait, then=lambda: _measure(counted))
         self._opened, self._others = None, []
         self._tallies = {partition: tally.after_commit() for partition, tally in self._tallies.items()}
 
@@ -161,22 +185,11 @@ class Counting:
         if not unknown:
             return
         stream.settle()  # a transaction of our own that has failed would be waited for
-        found = self._noted(unknown, stream.notes)
+        found = {partition: self._noted[partition] for partition in unknown & self._noted.keys()}
         if rest := unknown - set(found):
             found |= self._watermarks(rest)
         for partition in unknown:
             self._tallies[partition] = Tally(watermark=found[partition]) if partition in found else Tally()
-
-    def _noted(self, partitions: set[int], notes: Notes) -> dict[int, int]:
-        """Of some partitions, the watermarks that are noted; where nothing was ever committed nothing was counted."""
-        found = {}
-        for partition in partitions:
-            note = notes.get((self._topics.predictions, partition))
-            if note is None:
-                found[partition] = NEVER
-            elif note.startswith(NOTE):
-                found[partition] = int(note.removeprefix(NOTE))
-        return found
 
     def _messages(self) -> list[Counted]:
         total = self._partition_count()

@@ -12,13 +12,15 @@ import msgspec
 import structlog
 
 from longshore import telemetry
-from longshore.config import Settings
+from longshore.config import MonitorSettings, Settings
 from longshore.errors import AbortedError, ConfigurationError
 from longshore.kafka.reader import read_all
 from longshore.monitor.calibration import RULES
 from longshore.monitor.decide import Decider, DeciderSettings, Outputs
 from longshore.monitor.episodes import Phase, Rules
+from longshore.monitor.harm import HarmSettings
 from longshore.monitor.models import Profiles
+from longshore.monitor.policy import Policy
 from longshore.monitor.quality.faults import FaultKind
 from longshore.monitor.quality.judge import QualityRules
 from longshore.monitor.sequence import Alarm
@@ -46,7 +48,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
     return DeciderSettings(
         stream_set=schema.name,
         model=settings.model,
-        rules=Rules(needed, among, monitor.min_fresh_labels, monitor.cooldown_windows),
+        rules=Rules(needed, among, monitor.min_fresh_labels, monitor.cooldown_windows, _policy(monitor)),
         alarm=Alarm(needed, among, monitor.run_length_records, monitor.alpha),
         thresholds=monitor.thresholds,
         window_records=monitor.window_records,
@@ -55,6 +57,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         provisional=monitor.provisional,
         quality=_quality_rules(settings, schema),
         sample_rows=monitor.sample_rows if monitor.joint else 0,
+        harm=HarmSettings(monitor.window_labels, monitor.run_length_labels, settings.scorer.interval),
     )
 
 
@@ -71,6 +74,11 @@ def _quality_rules(settings: Settings, schema: Schema) -> QualityRules:
         ignored=frozenset(monitor.quality_ignore),
         sources={each.name: (each.numerator, each.denominator) for each in schema.derived},
     )
+
+
+def _policy(monitor: MonitorSettings) -> Policy:
+    most, days = monitor.budget
+    return Policy(monitor.policy, most, days, monitor.dry_run)
 
 
 class Deciding:
@@ -190,6 +198,7 @@ def _measure(events: list[DriftEvent], decider: Decider) -> None:
         telemetry.WATERMARK.set(watermark / 1_000)
     for phase in Phase:
         telemetry.DRIFT_STATE.labels(phase.value).set(phase is decider.phase)
+    _measure_errors(events, decider)
     for event in events:
         told = f"provisional {event.kind}" if event.provisional else event.kind
         log.info("drift " + told, version=event.model_version, window=event.window_index, state=event.state)
@@ -200,3 +209,24 @@ def _measure(events: list[DriftEvent], decider: Decider) -> None:
         for stream in event.streams:
             for metric in ("psi", "kl", "js", "wasserstein", "ks"):
                 telemetry.DRIFT_DISTANCE.labels(stream.name, metric).set(getattr(stream, metric))
+
+
+def _measure_errors(events: list[DriftEvent], decider: Decider) -> None:
+    """What labels say: the loss test as it stands, and the last complete window of labels."""
+    stands = decider.loss_evidence
+    if stands is not None:
+        telemetry.LOSS_EVIDENCE.set(stands.evidence)
+        telemetry.LOSS_LIMIT.set(stands.limit)
+    for event in events:
+        if event.kind == "era":
+            telemetry.ERROR_GREW.set(0)
+        if event.kind != "performance":
+            continue
+        telemetry.LABELS_JUDGED.inc(event.window.records)
+        telemetry.ERROR_GREW.set(event.detail["alarm"] or event.detail["grew"])
+        for metric in ("rmse", "mae", "bias", "r2", "coverage"):
+            if (value := (event.detail["figures"] or {}).get(metric)) is not None:
+                telemetry.ERROR.labels(metric).set(value)
+        for metric in ("rmse", "mae"):
+            if (ratio := (event.detail["excess"] or {}).get(f"{metric}_ratio")) is not None:
+                telemetry.ERROR_RATIO.labels(metric).set(ratio)

@@ -9,6 +9,7 @@ import msgspec
 from longshore.errors import FormatError
 from longshore.monitor.ahead import Look
 from longshore.monitor.episodes import EpisodeState
+from longshore.monitor.harm import HarmState
 from longshore.monitor.quarantine import QuarantineState
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.windows import WindowState
@@ -31,6 +32,7 @@ class Snapshot(msgspec.Struct):
     steps: list[str] = []
     look: Look | None = None
     quarantine: QuarantineState | None = None
+    harm: HarmState | None = None
     format: int = FORMAT
 
 
@@ -43,7 +45,7 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        if found not in (1, 2, 3, FORMAT):  # the first had no steps, the second no look, the third no quarantine
+        if found not in (1, 2, 3, FORMAT):  # the first had no steps, the second no look, the third no quarantine and no harm
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"
             )

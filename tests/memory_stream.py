@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from longshore.errors import AbortedError
-from longshore.stream import Batch, Mark, Message, Notes, Partitions, PartitionsHook, Single
+from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class MemoryStream:
         self._positions = dict(self._committed)
         self._sent: list[Batch | Single] = []
         self._before: Mark = {}
-        self._flight: tuple[list[Batch | Single], dict[str, int], Callable[[], None] | None, Notes] | None = None
-        self.notes: Notes = {}
+        self._held: set[str] = set()
+        self._flight: tuple[list[Batch | Single], dict[str, int], Callable[[], None] | None] | None = None
         self.on_revoked: PartitionsHook | None = None
         self.transactions = 0
 
@@ -65,6 +65,8 @@ class MemoryStream:
         self._before = {(topic, 0): at for topic, at in self._positions.items()}
         batch: list[Message] = []
         for topic in self._inputs:
+            if topic in self._held:
+                continue
             at = self._positions[topic]
             taken = self.topics.get(topic, [])[at : at + max_records - len(batch)]
             self._positions[topic] = at + len(taken)
@@ -88,11 +90,10 @@ class MemoryStream:
         upto: Mark | None = None,
         wait: bool = True,
         then: Callable[[], None] | None = None,
-        notes: Notes | None = None,
     ) -> None:
         self.send(outputs)
         positions = dict(self._positions) if upto is None else {topic: at for (topic, _), at in upto.items()}
-        self._flight = (self._sent, positions, then, notes or {})
+        self._flight = (self._sent, positions, then)
         self._sent = []
         if wait:
             self._settle()
@@ -100,7 +101,7 @@ class MemoryStream:
     def _settle(self) -> None:
         if self._flight is None:
             return
-        (outputs, positions, then, notes), self._flight = self._flight, None
+        (outputs, positions, then), self._flight = self._flight, None
         if self.fail_next:
             self.fail_next -= 1
             self._positions, self._sent = dict(self._committed), []
@@ -108,10 +109,15 @@ class MemoryStream:
         for output in outputs:
             self._append(output)
         self._committed |= positions
-        self.notes = dict.fromkeys(((topic, 0) for topic in positions), "") | dict(self.notes) | dict(notes)
         self.transactions += 1
         if then is not None:
             then()
+
+    def hold(self, places: Partitions) -> None:
+        self._held = {topic for topic, _ in places}
+
+    def positions(self) -> Mark:
+        return {(topic, 0): at for topic, at in self._positions.items()}
 
     def backlog(self) -> int:
         return sum(len(self.topics.get(t, [])) - self._positions[t] for t in self._inputs)

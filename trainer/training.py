@@ -36,8 +36,8 @@ from longshore.trainer.segments import stratified
 from longshore.trainer.split import Mask, test_mask
 from longshore.trainer.training_set import TrainingSet
 
-ProfileBuilder = Callable[[pd.DataFrame, Sequence[str]], bytes]
-"""(features plus a column `prediction`, names of nominal columns) → a reference profile's bytes."""
+ProfileBuilder = Callable[[pd.DataFrame, Sequence[str], Floats], bytes]
+"""(features plus a column `prediction`, names of nominal columns, the truth by row) → a reference profile's bytes."""
 STAGES = ("dataset", "split", "fit", "export", "evaluate", "profile", "register", "gate", "promote")
 LIBRARIES = ("scikit-learn", "onnx", "onnxruntime", "numpy", "pandas", "joblib")
 
@@ -89,7 +89,8 @@ def train(
     measured = found["metrics"]
     report("evaluate", {"rmse": round(measured["rmse"], 6), "r2": measured["r2"], "parity": parity.largest})
     report("profile", {"rows": len(data.rows)})
-    profile = build_profile(_reference(data.rows, mask, made.out_of_fold, served), [f.name for f in schema.nominal])
+    reference, nominal = _reference(data.rows, mask, made.out_of_fold, served), [f.name for f in schema.nominal]
+    profile = build_profile(reference, nominal, np.asarray(data.rows.target, dtype=np.float64))
     _, values, edges = stratified(data.rows)
     balance = strata.report(strata.strata(values, edges, mask))
     manifest = _manifest(data, schema, made) | found | {"parity": parity.to_dict()}

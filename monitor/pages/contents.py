@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from longshore.monitor.pages.moved import Distribution, Range
 from longshore.monitor.pages.places import Places
 from longshore.monitor.pages.quality import Trouble
+from longshore.pages.markup import Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A whole page. `tone`: good, watch or bad; `moments` and `bands` are empty for a comparison."""
+    """A whole page. `tone`: good, watch or bad; `moments` and `bands` are empty for a comparison.
+
+    `errors`: the section on realised errors, where labels have come.
+    """
 
     title: str
     subtitle: str
@@ -112,3 +116,4 @@ class Page:
     level: str = ""
     places: Places | None = None
     quality: list[Trouble] = field(default_factory=list)
+    errors: Markup | None = None

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from longshore.monitor.pages import errors
 from longshore.monitor.pages.contents import Band, Line, Moment, Page, Part, Reading
+from longshore.monitor.pages.errors import ErrorHistory
 from longshore.monitor.pages.history import History, values_of
 from longshore.monitor.pages.moved import Distribution, moved_ranges
 from longshore.monitor.pages.pictures import Pictures, pictures_of
 from longshore.monitor.pages.places import Places, places_of, segments_in
 from longshore.monitor.pages.quality import Quality
-from longshore.monitor.pages.story import Stories, Story
+from longshore.monitor.pages.story import Stories, Story, error_text
 from longshore.monitor.pages.usual_lines import Usual
 from longshore.monitor.pages.wording import METRICS
+from longshore.monitor.policy import CONCEPT
 from longshore.pages.wording import count_text, listed, p_is, share_text, span_text, time_text
 from longshore.profile import Profile
 from longshore.records import DriftEvent, Moved
@@ -41,6 +44,7 @@ class EventsPage:
         self._last: Told | None = None
         self._verdict: Told | None = None
         self._told_places: DriftEvent | None = None
+        self._errors = ErrorHistory()
 
     @property
     def judged(self) -> bool:
@@ -66,6 +70,8 @@ class EventsPage:
         if event.kind == "verdict":
             self._verdict = told
             self._history.add(event)
+        elif event.kind == "performance":
+            self._errors.add(event)
         elif event.kind == "era":
             self._eras.append((event.window.start, event.model_version))
 
@@ -98,6 +104,8 @@ class EventsPage:
         usual = {version: Usual(profile) for version in versions if (profile := read(version)) is not None}
         parts = [self._part(stream, verdict, usual) for stream in verdict.streams]
         state, moments = self._last.event.state, [point.moment for point in self._history.points]
+        bands = [_band(story, usual) for story in self.stories]
+        eras = [(at, version) for at, version in self._eras if moments[0].start <= at <= moments[-1].end]
         return Page(
             title=f"Drift of {name}",
             subtitle=f"{_period(moments)} · model {verdict.model_version}, generation {verdict.generation}",
@@ -108,12 +116,13 @@ class EventsPage:
             parts=parts,
             made=time_text(now_ms),
             moments=moments,
-            bands=[_band(story, usual) for story in self.stories],
-            eras=[(at, version) for at, version in self._eras if moments[0].start <= at <= moments[-1].end],
+            bands=bands,
+            eras=eras,
             notes=self._notes(versions, usual, parts),
             level=_level(verdict),
             places=self._places(usual),
             quality=list(self._quality.found),
+            errors=errors.section(self._errors, bands, eras) if self._errors.last else None,
         )
 
     def _part(self, stream: Moved, verdict: DriftEvent, usual: dict[str, Usual]) -> Part:
@@ -168,7 +177,7 @@ class EventsPage:
         last = stories[-1]
         text = f"{count_text(len(stories), 'alert')} in {windows}. "
         text += "Last" if len(stories) > 1 else "It"
-        text += f" began {time_text(last.began)}: {listed(last.moved()) or 'nothing alone'} moved"
+        text += f" began {time_text(last.began)}: {_what(last)}"
         picture = _picture(last, usual)
         for first in moved_ranges(picture[1], 1) if picture else []:
             then, now = share_text(first.then), share_text(first.now)
@@ -274,6 +283,12 @@ def _picture(story: Story, usual: dict[str, Usual]) -> tuple[str, Distribution] 
         if drawn is not None:
             return name, drawn
     return None
+
+
+def _what(story: Story) -> str:
+    if story.alert is not None and story.cause == CONCEPT:
+        return error_text(story.alert.detail)
+    return f"{listed(story.moved()) or 'nothing alone'} moved"
 
 
 def _end(story: Story) -> str:

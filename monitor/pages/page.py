@@ -28,6 +28,8 @@ def _sections(page: Page) -> list[Markup]:
         sections.append(_evidence(page))
     if page.bands:
         sections.append(tag("section", tag("h2", "Episodes"), *(_episode(band) for band in reversed(page.bands))))
+    if page.errors is not None:
+        sections.append(page.errors)
     sections.append(_streams(page))
     if page.places is not None:
         sections.append(_places(page.places))

@@ -6,11 +6,11 @@ Event times are the data's (a window's); the times of what was done are when it 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from longshore.monitor.pages.history import over_limit
+from longshore.monitor.pages.history import number, over_limit
 from longshore.monitor.pages.quality import KINDS
 from longshore.monitor.pages.quality import step_text as quarantined_text
 from longshore.pages.wording import count_text, listed
@@ -86,9 +86,9 @@ class Stories:
         self.found: dict[str, Story] = {}
 
     def add(self, told: Told) -> None:
-        """Take in the next event; a provisional verdict is no part of any story."""
+        """Take in the next event; a provisional verdict and a window of labels are no part of any story."""
         event = told.event
-        if event.provisional:
+        if event.provisional or event.kind == "performance":
             return
         if event.kind == "verdict" and over_limit(event):
             self._over.append(event)
@@ -125,23 +125,42 @@ class Stories:
 def step_text(event: DriftEvent) -> str:
     """What an event of an episode says, in words."""
     detail = event.detail
+    if event.kind in ("alert", "error_grew") and isinstance(detail.get("loss_test"), dict):
+        return f"{'Alert' if event.kind == 'alert' else 'The error grew, too'}: {error_text(detail)}"
     if event.kind == "alert":
         moved = [stream.name for stream in event.streams if stream.alert]
         return f"Alert: {event.cause} drift{_over(detail)}; moved: {listed(moved, 5) or 'the whole'}"
-    if event.kind == "awaiting_labels":
-        return f"Waiting for labels: {_count(detail, 'fresh_labels')} of {_count(detail, 'needed')} fresh ones"
-    if event.kind == "retraining":
-        return (
-            f"Retraining requested: attempt {detail.get('attempt', 1)}, {_count(detail, 'fresh_labels')} fresh labels, "
-            f"request {detail.get('trigger_id', '–')}"
-        )
-    if event.kind == "attempt_closed":
-        return f"Attempt {detail.get('attempt', '–')} closed, the challenger was rejected: {detail.get('reason', '–')}"
-    if event.kind in ("quarantined", "resolved"):
-        reason = detail.get("reason", "no reason given")
-        return quarantined_text(event) if event.kind == "quarantined" else f"Resolved: {reason}"
+    if event.kind == "quarantined":
+        return quarantined_text(event)
+    if event.kind in DONE:
+        return DONE[event.kind](detail)
     told = ", ".join(f"{key} {value}" for key, value in detail.items() if isinstance(value, str | int | float))
     return f"{event.kind.replace('_', ' ').capitalize()}{': ' + told if told else ''}"
+
+
+DONE: dict[str, Callable[[dict[str, Any]], str]] = {
+    "awaiting_labels": lambda d: f"Waiting for labels: {_count(d, 'fresh_labels')} of {_count(d, 'needed')} fresh ones",
+    "retraining": lambda d: (
+        f"Retraining requested: attempt {d.get('attempt', 1)}, {_count(d, 'fresh_labels')} fresh labels, "
+        f"request {d.get('trigger_id', '–')}"
+    ),
+    "would_request": lambda d: (
+        f"A retraining would be requested (dry run): {_count(d, 'fresh_labels')} fresh labels"
+    ),
+    "over_budget": lambda d: f"No request: the budget of {_count(d, 'budget')} in {d.get('days')} days is spent",
+    "attempt_closed": lambda d: (
+        f"Attempt {d.get('attempt', '–')} closed, the challenger was rejected: {d.get('reason', '–')}"
+    ),
+    "resolved": lambda d: f"Resolved: {d.get('reason', 'no reason given')}",
+}
+"""What was done, in words, by the event's kind."""
+
+
+def error_text(detail: dict[str, Any]) -> str:
+    """How far errors have grown, and which way, from an event's detail."""
+    ratio = number(detail.get("excess") or {}, "rmse_ratio")
+    grown = f"RMSE {ratio:.2f} times that of held-out rows" if ratio is not None else "errors are not as validated"
+    return f"{grown}; {detail['moved']}" if detail.get("moved") else grown
 
 
 def outcome_text(event: ModelEvent) -> str:

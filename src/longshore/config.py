@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from longshore.alert_settings import AlertSettings
@@ -76,6 +76,11 @@ class MonitorSettings(Section):
     `quality_run_length_records`: the least mean number of records between false alerts of a fault of the data (None: as
     `run_length_records`). `quality_ignore`: kinds of faults, or `stream.kind`, that are not told and hold nothing.
     `joint`: test a window's columns together, too, on `sample_rows` whole rows of each pane.
+
+    Of labels: a `performance` event for every `window_labels` of them; `run_length_labels` is their mean number between the
+    loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error grew, too.
+    `budget`: at most so many requests in so many days of event time (0: any number). `dry_run`: requests are only told.
+    `label_lateness_s`: how long a label counts and is waited for; `relay_labels`: send labels on by entity (docs/labels.md).
     """
 
     group: str = "monitor"
@@ -95,6 +100,13 @@ class MonitorSettings(Section):
     quality_ignore: tuple[str, ...] = ()
     joint: bool = False
     sample_rows: int = Field(default=128, ge=50, le=2_000)
+    policy: Literal["drift", "harm"] = "drift"
+    window_labels: int = Field(default=1_000, ge=30)
+    run_length_labels: float = Field(default=1_000_000, ge=1_000)
+    budget: tuple[NonNegativeInt, PositiveFloat] = (0, 30.0)
+    dry_run: bool = False
+    label_lateness_s: float = Field(default=259_200.0, gt=0)
+    relay_labels: bool = False
 
 
 class TrainerSettings(Section):

@@ -46,6 +46,29 @@ def instance_id(settings: Settings, service: str) -> str:
     raise ConfigurationError(f"all {MAX_SLOTS} slots of {service} are taken in {folder}", mend="name an --instance")
 
 
+def held_folder(settings: Settings, name: str) -> Path:
+    """A folder under `home` that no other living process has: `name`, or with a number behind it where that is taken.
+
+    (By a process that was stopped, say, and whose name is another's by now.)
+
+    Raises:
+        ConfigurationError: `home` cannot be written, or all are taken.
+
+    """
+    safe = re.sub("[^A-Za-z0-9._/-]", "-", name)
+    try:
+        for slot in range(MAX_SLOTS):
+            folder = settings.home / (f"{safe}.{slot}" if slot else safe)
+            folder.mkdir(parents=True, exist_ok=True)
+            if _take(folder / "lock"):
+                return folder
+    except OSError as error:
+        raise ConfigurationError(
+            f"home = {settings.home}: {error.strerror}", mend="name a writable folder with LONGSHORE_HOME"
+        ) from error
+    raise ConfigurationError(f"all {MAX_SLOTS} folders {safe} are taken", mend="end what uses them")
+
+
 def _take(path: Path) -> bool:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from longshore.error_profile import ErrorProfile, read_errors
 from longshore.errors import FormatError
 from longshore.reference_rows import ReferenceRows
 from longshore.schema import Kind
@@ -132,13 +133,17 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """A reference of `rows` rows: its streams in column order, their tests' calibration, its segments, maybe a sample."""
+    """A reference of `rows` rows: its streams in column order, their tests' calibration, its segments, maybe a sample.
+
+    `errors`: how far the version was off on held-out rows; None in profiles from before there was that.
+    """
 
     rows: int
     streams: tuple[StreamProfile, ...]
     calibration: Calibration
     segmentations: tuple[Segmentation, ...] = ()
     sample: ReferenceRows | None = None
+    errors: ErrorProfile | None = None
 
     @property
     def counts(self) -> Ints:
@@ -157,6 +162,8 @@ class Profile:
         }
         if self.sample is not None:
             value["sample"] = self.sample.to_dict()
+        if self.errors is not None:
+            value["errors"] = _plain(self.errors)
         return msgspec.json.encode(value, enc_hook=_listed)
 
     @classmethod
@@ -179,6 +186,7 @@ class Profile:
                 calibration=_calibration(value["calibration"]),
                 segmentations=tuple(_segmentation(item) for item in value.get("segmentations", [])),
                 sample=_sample(value.get("sample"), streams),
+                errors=read_errors(value.get("errors")),
             )
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(f"profile is damaged: {error!r}", mend="register the version again") from error
@@ -221,7 +229,7 @@ def _from_format_1(value: dict[str, Any]) -> dict[str, Any]:
     return value | {"streams": streams, "calibration": calibration}
 
 
-def _plain(value: StreamProfile | Calibration | Segmentation) -> dict[str, Any]:
+def _plain(value: StreamProfile | Calibration | Segmentation | ErrorProfile) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 

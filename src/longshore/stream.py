@@ -13,8 +13,18 @@ from typing import Any, Protocol
 
 Partitions = set[tuple[str, int]]
 Mark = Mapping[tuple[str, int], int]
-Notes = Mapping[tuple[str, int], str]
 PartitionsHook = Callable[[Partitions], None]
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+BEGINNING = -2
+"""As an offset: the first that there is; as a group's: none is committed."""
+
+StartHook = Callable[[Mapping[Place, tuple[int, str]]], Mapping[Place, int]]
+"""Given what a group has committed of each partition, and the note beside it: where to begin reading each."""
+
+NoteHook = Callable[[Place], str]
+"""What to keep beside the offset of a partition that is committed."""
 
 
 class Message(Protocol):
@@ -101,11 +111,7 @@ class ExactlyOnceStream(Protocol):
 
     Any call may raise AbortedError (nothing since the last commit that succeeded was committed and the input is
     rewound: forget everything since then) and FencedError (another process with this instance id took over: end).
-
-    `notes` has what was noted beside the committed position of each partition of ours that has one; "" for nothing.
     """
-
-    notes: Notes
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
         """Up to `max_records` committed records; may call the assignment hooks from inside."""
@@ -130,13 +136,11 @@ class ExactlyOnceStream(Protocol):
         upto: Mark | None = None,
         wait: bool = True,
         then: Callable[[], None] | None = None,
-        notes: Notes | None = None,
     ) -> None:
         """End the transaction with `outputs` and the positions of everything polled so far, or of a `mark`.
 
         Without `wait` the commit goes on while the caller polls and computes; a later call tells how it ended. `then`
-        is called once it has succeeded, on the caller's thread. `notes` are kept beside partitions' positions, with
-        whatever is committed for them later, until there are others.
+        is called once it has succeeded, on the caller's thread.
         """
         ...
 
@@ -154,4 +158,16 @@ class ExactlyOnceStream(Protocol):
 
     def close(self) -> None:
         """Leave the group; what was polled and not committed is read again by whoever comes next."""
+        ...
+
+
+class HoldingStream(ExactlyOnceStream, Protocol):
+    """One that can leave partitions unread for a while."""
+
+    def hold(self, places: Partitions) -> None:
+        """Read of these partitions nothing, until a call without them; of what is under way a little may still come."""
+        ...
+
+    def positions(self) -> Mark:
+        """How far each partition is read (markers included), as of the last batch that `poll` returned."""
         ...

@@ -58,6 +58,13 @@ SERVE_REJECTS = Counter("longshore_serve_rejects_total", "Rows refused over HTTP
 # Monitor
 RECORDS_COUNTED = Counter("longshore_records_counted_total", "Predictions counted into panes")
 RECORDS_LATE = Counter("longshore_records_late_total", "Predictions that came after their pane was closed")
+LABELS_JOINED = Counter("longshore_labels_joined_total", "Labels joined to their predictions")
+LABELS_LEFT_OUT = Counter("longshore_labels_left_out_total", "Labels joined to no prediction, by reason", ["reason"])
+LABELS_RELAYED = Counter("longshore_labels_relayed_total", "Labels sent on under their entity's id")
+LABELS_MISPLACED = Counter("longshore_labels_misplaced_total", "Labels in another partition than their entity leads to")
+PREDICTIONS_UNLABELLED = Counter("longshore_predictions_unlabelled_total", "Predictions whose label did not come in time")
+PREDICTIONS_REPEATED = Counter("longshore_predictions_repeated_total", "Predictions of a record id that had one")
+JOIN_WAITING = Gauge("longshore_join_waiting_records", "Predictions without label, and reverse", ["side", "partition"])
 WATERMARK = Gauge("longshore_watermark_timestamp_seconds", "Event time up to which panes are closed")
 LAST_VERDICT = Gauge("longshore_last_verdict_timestamp_seconds", "When the last final verdict was committed")
 VERDICTS = Counter("longshore_verdicts_total", "Final verdicts", ["alert"])
@@ -72,6 +79,13 @@ NOTIFICATION_OLDEST = Gauge(
 )
 QUALITY_FAULT = Gauge("longshore_quality_fault", "1 while a fault of the data lasts", ["kind", "stream"])
 QUARANTINE = Gauge("longshore_quarantine", "1 while faults of the data hold retraining back")
+
+ERROR = Gauge("longshore_error", "Realised error of the last window of labels: rmse, mae, bias, r2, coverage", ["metric"])
+ERROR_RATIO = Gauge("longshore_error_ratio", "The last window's error over that of the version's held-out rows", ["metric"])
+ERROR_GREW = Gauge("longshore_error_grew", "1 while the error is above validation's: by the loss test or the last window")
+LABELS_JUDGED = Counter("longshore_labels_judged_total", "Labels in complete windows of the model in use")
+LOSS_EVIDENCE = Gauge("longshore_loss_evidence", "Logarithm of the loss test's evidence that errors changed")
+LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")
 
 # Trainer
 TRAINING_STAGE = Gauge("longshore_training_stage", "1 for the stage a run is in", ["stage"])

@@ -38,6 +38,7 @@ class Topics:
     state: str
     requests: str
     models: str
+    relayed: str
 
     @classmethod
     def of(cls, prefix: str, schema: Schema) -> Topics:
@@ -54,7 +55,12 @@ class Topics:
             state=f"{prefix}drift.state",
             requests=f"{prefix}retrain.requests",
             models=f"{prefix}model.events",
+            relayed=f"{prefix}labels.relayed",
         )
+
+    def to_join(self, settings: Settings) -> str:
+        """The topic whose labels are joined to predictions."""
+        return self.relayed if settings.monitor.relay_labels else self.labels
 
     def specs(self, settings: Settings) -> tuple[TopicSpec, ...]:
         """What `topics create` creates: data topics are partitioned and expire, control topics are single and stay."""
@@ -63,7 +69,9 @@ class Topics:
         compacted = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": "3600000"}
         # A dead letter keeps its record's timestamp: by time, those of an old backlog would be deleted at once.
         unread = {"retention.ms": "-1", "retention.bytes": str(DEAD_LETTER_BYTES), "cleanup.policy": "delete"}
-        data = (self.records, self.predictions, self.labels)
+        data = [self.records, self.predictions, self.labels]
+        if settings.monitor.relay_labels:
+            data.append(self.relayed)
         return (
             *(TopicSpec(name, settings.topics.partitions, retained) for name in data),
             TopicSpec(self.dead_letters, settings.topics.partitions, unread),

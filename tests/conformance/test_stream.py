@@ -36,12 +36,10 @@ class MemoryPlace:
             self.topics["in"].append(Record("in", 0, len(self.topics["in"]), b"k", value))
 
     def open(self) -> ExactlyOnceStream:
-        before = self._stream
-        committed = before._committed if before else {"in": 0}
+        committed = self._stream._committed if self._stream else {"in": 0}
         self._stream = MemoryStream(self.topics, ["in"])
         self._stream._committed = dict(committed)
         self._stream._positions = dict(committed)
-        self._stream.notes = before.notes if before else {}
         return self._stream
 
     def read(self) -> Values:
@@ -185,42 +183,6 @@ def test_a_failed_commit_publishes_nothing_and_rewinds(place: Any) -> None:
     stream.commit([echo(place)(again)])
     stream.close()
     assert place.read() == numbered(8)
-
-
-def test_a_note_stands_beside_the_position_until_there_is_another(any_place: Any) -> None:
-    any_place.write(numbered(3))
-    stream = any_place.open()
-    (where,) = {(m.topic(), m.partition()) for m in poll_some(stream, 3)}
-    assert where not in stream.notes
-    stream.commit(notes={where: "so far"})
-    any_place.write(numbered(2, 3))
-    poll_some(stream, 2)
-    stream.commit()
-    stream.close()
-    stream = any_place.open()
-    any_place.write(numbered(1, 5))
-    assert [m.value() for m in poll_some(stream, 1)] == numbered(1, 5)
-    assert stream.notes[where] == "so far"
-    stream.commit(notes={where: "farther"})
-    assert stream.notes[where] == "farther"
-    stream.close()
-
-
-def test_a_note_of_a_failed_commit_is_not_there(place: Any) -> None:
-    place.write(numbered(2))
-    stream = place.open()
-    (where,) = {(m.topic(), m.partition()) for m in poll_some(stream, 2)}
-    with pytest.raises(AbortedError):
-        stream.commit(place.break_next(stream), notes={where: "never"})
-    poll_some(stream, 2)
-    assert where not in stream.notes
-    stream.commit(notes={where: "then"})
-    stream.close()
-    stream = place.open()
-    place.write(numbered(1, 2))
-    poll_some(stream, 1)
-    assert stream.notes[where] == "then"
-    stream.close()
 
 
 def test_the_end_is_noticed(any_place: Any) -> None:

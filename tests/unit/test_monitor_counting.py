@@ -9,6 +9,7 @@ from longshore.config import Settings
 from longshore.errors import AbortedError, UnavailableError
 from longshore.monitor.messages import Counted, decode
 from longshore.monitor.service_count import Counting
+from longshore.stream import BEGINNING
 from longshore.topics import Topics
 
 EARLY, AHEAD, LATE = slice(0, 100), slice(300, 400), slice(100, 110)
@@ -26,19 +27,29 @@ class Stream:
     def __init__(self, topics, ambiguous, *, older=False):
         self.panes = []
         self._topic, self._ambiguous = topics.predictions, ambiguous
-        self._older, self.notes = older, {(topics.predictions, 0): ""} if older else {}
+        self._older, self._noted = older, (0, "") if older else (BEGINNING, "")
         self._at = self._commits = 0
+
+    def begin(self, counting):
+        """As on assignment, and after an abort."""
+        self._counting = counting
+        assert counting.start({self.place: self._noted}) == {self.place: self._noted[0]}
+
+    @property
+    def place(self):
+        return self._topic, 0
 
     def poll(self, _most, _timeout):
         start = self._at
         self._at = next((end for end in (100, 200, 210) if end > start), start)
         return [self._message(offset) for offset in range(start, self._at)]
 
-    def commit(self, outputs=(), *, wait=False, then=None, notes=None):
-        self.notes = self.notes if self._older else dict(notes or {})
+    def commit(self, outputs=(), *, wait=False, then=None):
+        self._noted = self._at, "" if self._older else self._counting.note(self.place)
         self.panes += [decode(message["value"]) for batch in outputs for message in batch.messages]
         self._commits += 1
         if self._commits == self._ambiguous:
+            self.begin(self._counting)
             raise AbortedError("committing did not come back in time")
         if then is not None:
             then()
@@ -66,6 +77,7 @@ def counted(ambiguous, *, older=False):
     asked = []
     counting = Counting(settings, SCHEMA, PROFILES, watermarks)
     counting._partitions, counting._next_idle_check = 1, float("inf")
+    stream.begin(counting)
     for _ in range(5):
         counting.step(stream)
     assert bool(asked) == older, "the panes are read back only where no note tells"
@@ -82,6 +94,7 @@ def test_a_batch_that_was_read_and_not_counted_is_not_committed():
 
     counting = Counting(settings, SCHEMA, PROFILES, unavailable)
     counting._partitions, counting._next_idle_check = 1, float("inf")
+    stream.begin(counting)
     with pytest.raises(UnavailableError):
         counting.step(stream)
     counting.finish(stream)

@@ -354,7 +354,7 @@ def test_every_trained_version_has_its_pages_and_the_next_tells_what_changed(tmp
     trainer = Trainer(
         settings=Settings(home=tmp_path, trainer=TrainerSettings(min_rows=100)),
         registry=registry,
-        build_profile=lambda frame, nominal: b"p",
+        build_profile=lambda frame, nominal, labels: b"p",
         project=lambda: None,
         actor="test",
         report=lambda stage, figures: None,

@@ -77,8 +77,9 @@ def opened(folder: Path) -> Registry:
     return Registry.open(str(folder), "m")
 
 
-def profile(frame: pd.DataFrame, nominal: Any) -> bytes:
+def profile(frame: pd.DataFrame, nominal: Any, labels: Any) -> bytes:
     assert list(frame.columns)[-1] == "prediction" and np.isfinite(frame["prediction"]).all()
+    assert len(labels) == len(frame) and np.isfinite(labels).all()
     return f"{len(frame)} rows, nominal {list(nominal)}".encode()
 
 

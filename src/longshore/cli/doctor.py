@@ -38,6 +38,7 @@ def doctor(app: App, ctx: click.Context, output: str) -> None:
         "schema": lambda: f"{app.schema.name}, {len(app.schema.fields)} fields",
         "kafka": lambda: f"{check_reachable(app.settings)} broker(s)",
         "topics": lambda: _topics(app),
+        "labels": lambda: _labels(app),
         "redis": lambda: _redis(app),
         "registry": lambda: _registry(app),
     }
@@ -79,6 +80,19 @@ def _topics(app: App) -> str:
                 mend=f"raise it to {MESSAGE_BYTES} or more",
             )
     return f"{len(specs)} there, data topics with {counts.pop()} partitions"
+
+
+def _labels(app: App) -> str:
+    """What waits for its label is made again from the topics where a joiner's file is lost: so long they must hold it."""
+    lateness_s = app.settings.monitor.label_lateness_s
+    for topic in (app.topics.predictions, app.topics.to_join(app.settings)):
+        kept_ms = topic_setting(app.settings, topic, "retention.ms")
+        if kept_ms is not None and 0 <= int(kept_ms) < 2_000 * lateness_s:
+            raise ConfigurationError(
+                f"{topic} keeps {int(kept_ms) / 3_600_000:g} h, labels may be waited for {2 * lateness_s / 3_600:g} h",
+                mend="raise its retention.ms, or lower monitor.label_lateness_s",
+            )
+    return f"joined up to {lateness_s / 3_600:g} h after their records"
 
 
 def _redis(app: App) -> str:

@@ -17,6 +17,7 @@ from longshore.cli.app import App, output_option, pass_app, print_json
 from longshore.cli.drift_events import follow_events, read_events
 from longshore.cli.drift_table import ALERT, cells, p_sparkline, table_of, terminal
 from longshore.cli.trace_text import clean
+from longshore.monitor.pages.errors import sentence
 from longshore.monitor.pages.history import number, values_of
 from longshore.monitor.pages.quality import Quality, Trouble
 from longshore.monitor.pages.story import Stories, Story
@@ -41,6 +42,7 @@ class Board:
         self.last: Told | None = None
         self.verdict: Told | None = None
         self.provisional: Told | None = None
+        self.performance: Told | None = None
         self.alerts = 0
         self.quality = Quality()
         self._stories = Stories()
@@ -57,7 +59,9 @@ class Board:
         self.quality.add(event)
         self.alerts += event.kind == "alert"
         if event.kind == "era":
-            self._recent, self.provisional = {}, None
+            self._recent, self.provisional, self.performance = {}, None, None
+        elif event.kind == "performance":
+            self.performance = told
         elif event.kind == "verdict":
             self.verdict, self.provisional = told, None
             for stream in event.streams:
@@ -87,6 +91,7 @@ class Board:
             "verdict_age_ms": now_ms - verdict.written_at if verdict else None,
             "provisional": early.event if early else None,
             "provisional_at": early.written_at if early else None,
+            "performance": self.performance.event if self.performance else None,
             "recent_p_values": {name: list(values) for name, values in self._recent.items()},
         }
 
@@ -100,6 +105,8 @@ class Board:
             lines.append(_episode_line(self.episode))
         if self.quality.now is not None:
             lines += _quality_lines(self.quality.now)
+        if self.performance is not None:
+            lines.append(_error_line(self.performance.event))
         early = [_provisional_line(self.provisional.event)] if self.provisional else []
         if self.verdict is None:
             return Group(*lines, Text("no window judged yet"), *early)
@@ -153,6 +160,12 @@ def _verdict_lines(told: Told, now_ms: int) -> list[Text]:
     return lines
 
 
+def _error_line(event: DriftEvent) -> Text:
+    """What the last window of labels says of the error."""
+    grew = event.detail.get("alarm") or event.detail.get("grew")
+    return Text(clean(f"labels: {sentence(event)}"), style=ALERT if grew else "")
+
+
 def _provisional_line(event: DriftEvent) -> Text:
     """The next window so far, marked as what it is."""
     over = [stream.name for stream in event.streams if stream.alert]
@@ -180,6 +193,8 @@ def status(app: App, *, follow: bool, output: str) -> None:
     distance in standard deviations of the reference, KS, and the last p-values, rarer higher: half the height is the
     limit. The run length says how many records pass between false alerts, on average. A line marked as provisional
     tells of the next window while its panes are open: no state, count or picture has it.
+    The line on labels has the last window of labels: the error beside that of held-out rows, and how the loss test
+    stands (`monitor.window_labels`, `monitor.run_length_labels`).
     """
     if follow:
         _follow(app, output)

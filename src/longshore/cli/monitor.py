@@ -19,13 +19,13 @@ from longshore.service import running
     type=click.Choice(sorted(ROLES)),
     default="all",
     show_default=True,
-    help="count scales out over partitions; decide and notify have one active member, more stand by. all notifies where "
-    "alerts has a receiver.",
+    help="count and join scale out over partitions; decide and notify have one active member, more stand by. all notifies "
+    "where alerts has a receiver.",
 )
 @click.option("--instance", help="Stable name of this replica [host + slot]. Two living processes must not share one.")
 @pass_app
 def monitor(app: App, role: str, instance: str | None) -> None:
-    """Count predictions into panes, decide on drift and tell of it, until SIGTERM."""
+    """Count predictions into panes, join labels to them, decide on drift and tell of it, until SIGTERM."""
     settings = app.settings
     with running("monitor", settings) as runtime:
         create_topics(settings, app.topics.specs(settings))

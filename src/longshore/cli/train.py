@@ -136,11 +136,8 @@ def _trainer(app: App, registry: Registry, actor: str, report: Report, project: 
     return Trainer(
         settings=app.settings,
         registry=registry,
-        build_profile=partial(
-            build_profile,
-            derived=app.schema.derived,
-            place=app.schema.place,
-            with_rows=app.settings.monitor.joint,
+        build_profile=lambda frame, nominal, labels: build_profile(
+            frame, nominal, app.schema.derived, app.schema.place, labels, with_rows=app.settings.monitor.joint
         ),
         project=project,
         actor=actor,

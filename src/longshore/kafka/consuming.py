@@ -38,8 +38,8 @@ def asking_config(settings: Settings, group: str) -> dict[str, Any]:
     return _consumer_config(settings, {"group.id": group}) | {"group.protocol": "classic"}
 
 
-def member_config(settings: Settings, group: str) -> dict[str, Any]:
-    """For a member of `group`: the broker assigns it partitions."""
+def member_config(settings: Settings, group: str, topics: int = 1) -> dict[str, Any]:
+    """For a member of `group` that reads so many topics: the broker assigns it partitions."""
     config: dict[str, Any] = {
         "group.id": group,
         "group.protocol": settings.kafka.group_protocol,
@@ -51,10 +51,13 @@ def member_config(settings: Settings, group: str) -> dict[str, Any]:
         "auto.offset.reset": "error",
     }
     if settings.kafka.group_protocol == "classic":
+        # By range, the same numbers of topics with equally many partitions go to the same member: joining needs that.
         config["partition.assignment.strategy"] = "range"
         session_ms = settings.kafka.session_timeout_ms or _least_session_ms(settings)
         config["session.timeout.ms"] = session_ms
         config["heartbeat.interval.ms"] = min(HEARTBEAT_MS, session_ms // 3)
+    elif topics > 1:
+        config["group.remote.assignor"] = "range"
     return _consumer_config(settings, config)
 
 

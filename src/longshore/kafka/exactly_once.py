@@ -7,12 +7,13 @@ from typing import Unpack
 
 from longshore.config import Settings
 from longshore.kafka.flushes import Flushes
+from longshore.kafka.holding import HoldingMember
 from longshore.kafka.member import GroupMember
 from longshore.kafka.outlet import Hooks
 from longshore.kafka.transactions import Transactions
 
 
-class ExactlyOnce(GroupMember):
+class ExactlyOnce(HoldingMember):
     """A member whose outputs and positions advance in one Kafka transaction, or not at all.
 
     Starting waits for Kafka; `stop` ends that early, with an UnavailableError.

@@ -20,9 +20,9 @@ from longshore.errors import AbortedError, LongshoreError
 from longshore.kafka.client import translate
 from longshore.kafka.consuming import asking_config, is_incremental, member_config
 from longshore.kafka.lag import LagReport, lags
-from longshore.kafka.outlet import Hooks, Outlet
+from longshore.kafka.outlet import Hooks, Outlet, noted
 from longshore.kafka.starts import SEARCH_S, Starts
-from longshore.stream import Batch, Mark, Message, Notes, Partitions, PartitionsHook, Single, last_of_each
+from longshore.stream import Batch, Mark, Message, Partitions, PartitionsHook, Single, last_of_each
 
 log = structlog.get_logger()
 
@@ -52,11 +52,12 @@ class GroupMember:
         self._moved: Partitions = set()
         self._rewound = False
         self._waiting: Partitions = set()
-        config = member_config(settings, group)
+        config = member_config(settings, group, len(topics))
         self._incremental = is_incremental(config)
         self._consumer = Consumer(config)
-        self._starts = Starts(self._consumer, group, lambda: Consumer(asking_config(settings, group)))
-        self.notes: Notes = self._starts.notes
+        self._starts = Starts(
+            self._consumer, group, lambda: Consumer(asking_config(settings, group)), hooks.get("on_start")
+        )
         self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
@@ -88,14 +89,13 @@ class GroupMember:
         upto: Mark | None = None,
         wait: bool = True,
         then: Callable[[], None] | None = None,
-        notes: Notes | None = None,
     ) -> None:
         """See `longshore.stream.ExactlyOnceStream.commit`."""
         self.settle()
         if outputs:
             self._or_rewind(lambda: self._outlet.send(outputs))
         positions = dict(self._positions if upto is None else upto)
-        offsets = self._starts.noted(positions, notes or {})
+        offsets = [TopicPartition(*place, at, *noted(self._hooks, place)) for place, at in positions.items()]
         self._or_rewind(lambda: self._outlet.commit(offsets, self._consumer))
         self._committing, self._then = positions, then
         self._uncommitted = positions != self._positions

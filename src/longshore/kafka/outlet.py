@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypedDict
 
 from confluent_kafka import Consumer, TopicPartition
 
-from longshore.stream import Batch, PartitionsHook, Single
+from longshore.stream import Batch, NoteHook, PartitionsHook, Place, Single, StartHook
 
 
 class Outlet(Protocol):
@@ -26,9 +26,19 @@ class Hooks(TypedDict, total=False):
     """Called from inside `poll` and `close` with the partitions that came or go.
 
     `on_revoked` while they are still ours (it may commit); `on_lost` when they are not (what was counted for them must
-    be dropped).
+    be dropped). `on_start` says where to begin, whenever it is looked up where the group stands: of new partitions, and
+    of all after an abort; a member that begins before the group's offsets commits with `upto`. `note` goes with offsets.
     """
 
     on_assigned: PartitionsHook | None
     on_revoked: PartitionsHook | None
     on_lost: PartitionsHook | None
+    on_start: StartHook | None
+    note: NoteHook | None
+
+
+def noted(hooks: Mapping[str, Any], place: Place) -> tuple[str, ...]:
+    """The note to go with an offset of `place`: none where none is kept."""
+    note = hooks.get("note")
+    found = note(place) if note is not None else ""
+    return (found,) if found else ()

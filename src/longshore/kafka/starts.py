@@ -14,7 +14,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from longshore.kafka.watched import Watched
-from longshore.stream import Mark, Notes, Partitions
+from longshore.stream import Partitions, Place, StartHook
 
 log = structlog.get_logger()
 
@@ -24,9 +24,9 @@ SEARCH_S = 1.0
 TOLD_S = 30.0
 """A wait as long as this is told, and again each time it has lasted so much longer."""
 
-Offsets = dict[tuple[str, int], int]
-Committed = dict[tuple[str, int], tuple[int, str]]
-"""Offsets with the notes beside them; a negative one where nothing is committed."""
+Offsets = dict[Place, int]
+Committed = dict[Place, tuple[int, str]]
+"""Offsets with the notes beside them."""
 
 
 class Starts:
@@ -37,30 +37,33 @@ class Starts:
     from ever beginning, and its partitions stood still for up to a minute).
     """
 
-    def __init__(self, consumer: Consumer, group: str, searcher: Callable[[], Consumer]) -> None:
+    def __init__(
+        self, consumer: Consumer, group: str, searcher: Callable[[], Consumer], begin: StartHook | None = None
+    ) -> None:
+        """`begin` may choose another place to begin at than the committed offset."""
         self._consumer = consumer
         self._searcher = searcher
+        self._begin = begin
         self._apart: Consumer | None = None
         self._watched = Watched(f"offsets {group}")
         self._search: Future[Committed] | None = None
         self._since: float | None = None
         self._tell_at = 0.0
-        self.notes: dict[tuple[str, int], str] = {}
 
     def find(self, partitions: Partitions) -> Offsets:
         """Offsets to go on from, of the partitions whose answer is certain; the first where nothing is committed."""
-        return self._learn(_committed(self._consumer, partitions)) if partitions else {}
+        return self._begins(_committed(self._consumer, partitions)) if partitions else {}
 
     def look_again(self, partitions: Partitions) -> Offsets:
         """What has been found since the last call, without waiting; the search goes on for the rest."""
-        found: Offsets = {}
+        found: Committed = {}
         if self._search is not None and self._search.done():
-            found, self._search = self._learn(self._search.result()), None
+            found, self._search = self._search.result(), None
         asked = partitions - found.keys()
         self._tell(asked)
         if self._search is None and asked:
             self._search = self._watched.start(lambda: self._find_apart(asked))
-        return {place: offset for place, offset in found.items() if place in partitions}
+        return self._begins({place: at for place, at in found.items() if place in partitions})
 
     def _tell(self, waiting: Partitions) -> None:
         """Say so where partitions stand still for long: nothing else would."""
@@ -79,16 +82,6 @@ class Starts:
                 mend="a transaction is open on the group's offsets; if it stays: docs/operations/transaction-aborts.md",
             )
 
-    def noted(self, positions: Mark, notes: Notes) -> list[TopicPartition]:
-        """Positions to commit, each with its note: the one given, else the one it had."""
-        self.notes.update(notes)
-        return [
-            TopicPartition(topic, number, at, metadata=note)
-            if (note := self.notes.get((topic, number)))
-            else TopicPartition(topic, number, at)
-            for (topic, number), at in positions.items()
-        ]
-
     def forget(self) -> None:
         """Pass over a search: what it finds may be from before a commit, or before a partition went."""
         if self._search is not None:
@@ -101,6 +94,11 @@ class Starts:
         self._watched.start(self._close_apart)
         self._watched.retire()
 
+    def _begins(self, found: Committed) -> Offsets:
+        if self._begin is not None and found:
+            return dict(self._begin(found))
+        return {place: offset for place, (offset, _) in found.items()}
+
     def _find_apart(self, partitions: Partitions) -> Committed:
         if self._apart is None:
             self._apart = self._searcher()
@@ -110,17 +108,14 @@ class Starts:
         if self._apart is not None:
             self._apart.close()
 
-    def _learn(self, committed: Committed) -> Offsets:
-        for place, (offset, note) in committed.items():
-            self.notes.pop(place, None)
-            if offset >= 0:
-                self.notes[place] = note
-        return {place: offset if offset >= 0 else OFFSET_BEGINNING for place, (offset, _) in committed.items()}
-
 
 def _committed(consumer: Consumer, partitions: Partitions) -> Committed:
     try:
         found = consumer.committed([TopicPartition(*place) for place in partitions], timeout=SEARCH_S)
     except KafkaException:
         return {}
-    return {(p.topic, p.partition): (p.offset, p.metadata or "") for p in found if p.error is None}
+    certain = [p for p in found if p.error is None]
+    return {
+        (p.topic, p.partition): (p.offset, p.metadata or "") if p.offset >= 0 else (OFFSET_BEGINNING, "")
+        for p in certain
+    }

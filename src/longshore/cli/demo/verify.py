@@ -126,7 +126,7 @@ def _windows(found: Found) -> int:
 
 def _one_alarm(plan: Plan, alerts: list[DriftEvent]) -> Check:
     delays = [(alert.window.end - plan.shift_ms) // STEP_MS for alert in alerts]
-    top = alerts[0].streams[0].name if alerts else "-"
+    top = next((alert.streams[0].name for alert in alerts if alert.streams), "-")
     held = len(alerts) == 1 and delays[0] > 0
     found = f"{len(alerts)}, {', '.join(f'{delay:,} records after the shift' for delay in delays)}, most moved {top}"
     return Check("one episode, after the shift", held, found)

@@ -1,0 +1,53 @@
+"""What a run does: options to one value."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+PARTS = ("concept", "decline", "run-length", "policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of everything.
+
+    Attributes:
+        runs: splits of the housing data, one change each.
+        slow_runs: declining streams.
+        slow_labels: labels of one.
+        fits: generated populations with a model each.
+        clean_labels: labels of an undrifted stream of each.
+        episodes: simulated episodes of each kind under each policy.
+
+    """
+
+    parts: tuple[str, ...] = PARTS
+    runs: int = 40
+    slow_runs: int = 20
+    slow_labels: int = 20_000
+    fits: int = 4
+    clean_labels: int = 60_000
+    episodes: int = 60
+    peers: bool = True
+    results: Path | None = None
+
+
+QUICK = Plan(runs=4, slow_runs=2, slow_labels=16_000, fits=1, clean_labels=10_000, episodes=4)
+
+
+def parse(arguments: Sequence[str]) -> Plan:
+    """The command line's plan."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.watch", description=__doc__)
+    parser.add_argument("--only", help=f"parts, joined by commas: {', '.join(PARTS)}")
+    parser.add_argument("--quick", action="store_true", help="shows that all works")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--results", type=Path)
+    given = parser.parse_args(arguments)
+    parts = tuple(given.only.split(",")) if given.only else PARTS
+    if unknown := sorted(set(parts) - set(PARTS)):
+        parser.error(f"no such part: {', '.join(unknown)}")
+    plan = QUICK if given.quick else Plan()
+    return replace(plan, parts=parts, peers=not given.no_peers, results=given.results)

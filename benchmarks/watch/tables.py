@@ -1,0 +1,72 @@
+"""The parts' results as Markdown tables."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+Part = dict[str, Any]
+
+
+def concept(found: Part) -> str:
+    """Delays by detector."""
+    rows = [
+        (row["rule"], _number(row["value"]), _range(row), f"{row['cases']} of {row['runs']}",
+         _number(row.get("run_length") or found["ours_run_length"]["run_length"]))
+        for row in found["rows"]
+    ]  # fmt: skip
+    heads = ("detector", "labels to the alarm, median", "95 %", "runs without an alarm before", "run length reached")
+    return _table(heads, rows) + _problem(found)
+
+
+def decline(found: Part) -> str:
+    """The RMSE's growth at the alarm."""
+    rows = [
+        ("all errors wider" if row["kind"] == "scale" else "a level beside them", row["rule"], _share(row["value"]),
+         f"{_share(row['low'])} … {_share(row['high'])}", _number(row["labels"]), _number(row.get("run_length")))
+        for row in found["rows"]
+    ]  # fmt: skip
+    heads = ("decline", "detector", "RMSE grown by, median", "95 %", "labels, median", "run length reached")
+    return _table(heads, rows) + _problem(found)
+
+
+def run_length(found: Part) -> str:
+    """Stated and measured run lengths."""
+    rows = [
+        (_number(row["stated"]), str(row["block"]), _number(row["labels"]), str(row["alarms"]), _number(row["run_length"]))
+        for row in found["rows"]
+    ]
+    return _table(("stated", "labels in a block", "labels watched", "alarms", "measured"), rows)
+
+
+def policy(found: Part) -> str:
+    """Requests by kind and policy."""
+    rows = [
+        (row["kind"], row["policy"], f"{row['alerts']} of {row['episodes']}", f"{row['requests']} of {row['episodes']}",
+         f"{_share(row['interval'][0])} … {_share(row['interval'][1])}")
+        for row in found["rows"]
+    ]  # fmt: skip
+    return _table(("what happens", "policy", "alerts", "requests", "95 %"), rows)
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _problem(found: Part) -> str:
+    return f"\n\nPeers: {found['problem']}." if found.get("problem") else ""
+
+
+def _range(row: Part) -> str:
+    return f"{_number(row['low'])} … {_number(row['high'])}"
+
+
+def _number(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return "never" if math.isinf(value) else f"{value:,.0f}"
+
+
+def _share(value: float) -> str:
+    return "never" if math.isinf(value) else f"{value * 100:.1f} %"

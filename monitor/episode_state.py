@@ -1,0 +1,95 @@
+"""What the state machine of `longshore.monitor.episodes` is about and remembers: plain values, kept in snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from longshore.monitor.policy import Policy
+from longshore.records import Moved, RetrainRequest, Window
+
+
+class Phase(StrEnum):
+    """What the decider is about."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ALARM = "alarm"
+    AWAITING_LABELS = "awaiting_labels"
+    RETRAINING = "retraining"
+    COOLDOWN = "cooldown"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The policy's numbers: `needed` of `among` windows open an episode; the others are settings of the same names."""
+
+    needed: int
+    among: int
+    min_fresh_labels: int
+    cooldown_windows: int
+    policy: Policy = Policy()
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A final verdict, as the state machine sees it."""
+
+    version: str
+    first_pane: int
+    window: Window
+    alarm: bool
+    calm: bool
+    streams: list[Moved]
+
+
+class Episode(msgspec.Struct):
+    """A drift that persists. `trigger_id` is empty while no request is out; fresh labels count from `labels_base`.
+
+    `harm`: what labels say of the error, where it grew; `calm_errors`: windows of labels in a row in which it had not.
+    """
+
+    id: str
+    version: str
+    cause: str
+    first_pane: int
+    window: Window
+    streams: list[Moved]
+    attempt: int = 1
+    trigger_id: str = ""
+    back_off: int = 0
+    labels_base: int = 0
+    harm: dict[str, Any] = {}
+    calm_errors: int = 0
+    held: bool = False
+
+
+class EpisodeState(msgspec.Struct):
+    """All that the state machine remembers. `labels` counts labels by pane, from the oldest pane that can matter.
+
+    `harm`: what the last labels said, where the error had grown; `errors_from`: the oldest pane the loss test's evidence
+    is from, −1 for none; `now`: the latest event time (ms) heard of; `asked`: those of requests within the budget's days.
+    """
+
+    phase: Phase = Phase.OK
+    recent: list[Judged] = []
+    episode: Episode | None = None
+    cooldown_left: int = 0
+    labels: dict[int, int] = {}
+    harm: dict[str, Any] = {}
+    errors_from: int = -1
+    now: int = 0
+    asked: list[int] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something to tell: an event's kind, what it is about, and the request that goes with it."""
+
+    kind: str
+    detail: dict[str, Any]
+    episode: Episode
+    phase: Phase
+    request: RetrainRequest | None = None
