@@ -26,12 +26,19 @@ TITLES = {
     "retraining": "retraining asked for",
     "awaiting_labels": "waiting for fresh labels",
     "attempt_closed": "challenger turned down, the champion stays",
+    "error_grew": "the error grew, by labels",
+    "would_request": "a retraining would be asked for (dry run)",
+    "over_budget": "no retraining is asked for: the budget is spent",
+    "quality": "the data have a fault",
+    "quality_over": "the data's faults are over",
+    "quarantined": "retraining waits for the end of a fault of the data",
     TEST: "test of the alert's way; nothing is wrong",
 }
 """By kind, what a subject says of it."""
 
-PAGE = "docs/operations/drift-alarm.md"
-"""The runbook page that a notice names."""
+PAGES = {"quality": "quality-fault.md", "concept": "error-grew.md"}
+PAGE = "drift-alarm.md"
+"""The runbook page that a notice names: by cause, and for all others."""
 
 MOST_MOVED = 3
 LONGEST = 200
@@ -77,7 +84,7 @@ class Notice:
     @property
     def runbook(self) -> str:
         """Where it is written what to do."""
-        return self.runbooks + PAGE
+        return f"{self.runbooks}docs/operations/{PAGES.get(self.event.cause, PAGE)}"
 
     @property
     def moved(self) -> list[Moved]:

@@ -34,7 +34,7 @@ class AlertSettings(Section):
     webhooks: dict[str, WebhookSettings] = {}
     alertmanagers: dict[str, SecretStr] = {}
     log: bool = True
-    quiet_kinds: tuple[str, ...] = ("verdict", "era")
+    quiet_kinds: tuple[str, ...] = ("verdict", "era", "performance")
     timeout_s: float = Field(default=10.0, gt=0, le=30)
     backoff_s: float = Field(default=1.0, gt=0)
     max_backoff_s: float = Field(default=60.0, gt=0)
