@@ -38,11 +38,6 @@ class Trouble:
     holds: bool = False
     seen: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    @property
-    def names(self) -> list[str]:
-        """Every fault there was, as "kind of stream"."""
-        return [f"{kind} ({stream})" for kind, stream in self.seen]
-
 
 class Quality:
     """Takes in events in the topic's order."""
