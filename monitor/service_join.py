@@ -22,7 +22,8 @@ from longshore.errors import AbortedError, ConfigurationError
 from longshore.instance import held_folder
 from longshore.kafka.admin import partition_count
 from longshore.monitor.errors import Joined, count_errors
-from longshore.monitor.join import JoinReaders, PartitionJoin, Tally
+from longshore.monitor.join import PartitionJoin
+from longshore.monitor.join_match import JoinReaders, Tally
 from longshore.monitor.join_rules import Lateness, Side
 from longshore.monitor.join_store import JoinStore, Kept
 from longshore.monitor.messages import ErrorDelta, Errors, encode, errors_in_pieces
