@@ -37,7 +37,7 @@ class Tally:
 
     Attributes:
         met: pairs of a prediction and its label.
-        counts: what was left out, by reason; `misplaced` labels are counted when they come, beside what becomes of them.
+        counts: what was left out, by reason; `misplaced` labels are counted when they come, whatever becomes of them.
         offsets: first and last offset of the labels that were read; None where none were.
         conflict: an example, in words.
         unreadable: likewise.
