@@ -173,8 +173,8 @@ class JoinStore:
     def label(self, pairs: Iterable[tuple[float, int]]) -> None:
         """Give predictions their labels, as (label, the prediction's offset)."""
         query = (
-            "UPDATE predictions SET label = ?, version = NULL, route = NULL, prediction = NULL, low = NULL, high = NULL, "
-            "segments = NULL WHERE offset = ?"
+            "UPDATE predictions SET label = ?, version = NULL, route = NULL, prediction = NULL, low = NULL, "
+            "high = NULL, segments = NULL WHERE offset = ?"
         )
         with self._told():
             self._connection.executemany(query, pairs)

@@ -22,7 +22,8 @@ from longshore.errors import AbortedError, ConfigurationError
 from longshore.instance import held_folder
 from longshore.kafka.admin import partition_count
 from longshore.monitor.errors import Joined, count_errors
-from longshore.monitor.join import JoinReaders, PartitionJoin, Tally
+from longshore.monitor.join import PartitionJoin
+from longshore.monitor.join_match import JoinReaders, Tally
 from longshore.monitor.join_rules import Lateness, Side
 from longshore.monitor.join_store import JoinStore, Kept
 from longshore.monitor.messages import ErrorDelta, Errors, encode, errors_in_pieces
@@ -174,7 +175,7 @@ class Joining:
             if not stream.assignment().issuperset((name, number) for name in self._names):
                 raise ConfigurationError(
                     f"partition {number} of {topic} is read here, and its counterpart by another member",
-                    mend="let the group assign by range (kafka.client: group.remote.assignor, partition.assignment.strategy)",
+                    mend="let the group assign by range: no other assignor under kafka.client",
                 )
             self._parts[number].take(self._sides[topic], messages)
         if batch:
@@ -286,4 +287,5 @@ def joining_of(settings: Settings, schema: Schema, profiles: Profiles, instance:
 
 def group_of(settings: Settings) -> str:
     """Another topic has other offsets: so another group."""
-    return f"{settings.topic_prefix}{settings.monitor.group}.join" + (".relayed" if settings.monitor.relay_labels else "")
+    relayed = ".relayed" if settings.monitor.relay_labels else ""
+    return f"{settings.topic_prefix}{settings.monitor.group}.join{relayed}"

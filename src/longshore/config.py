@@ -80,7 +80,7 @@ class MonitorSettings(Section):
     Of labels: a `performance` event for every `window_labels` of them; `run_length_labels` is their mean number between the
     loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error grew, too.
     `budget`: at most so many requests in so many days of event time (0: any number). `dry_run`: requests are only told.
-    `label_lateness_s`: how long a label counts and is waited for; `relay_labels`: send labels on by entity (docs/labels.md).
+    `label_lateness_s`: how long a label counts and is waited for. `relay_labels`: by entity, first (docs/labels.md).
     """
 
     group: str = "monitor"

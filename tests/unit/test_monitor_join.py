@@ -19,7 +19,8 @@ from tests.join_world import Mix, label, log, made, prediction, undisturbed
 from tests.memory_stream import Record
 
 from longshore.errors import UnavailableError
-from longshore.monitor.join import JoinReaders, PartitionJoin
+from longshore.monitor.join import PartitionJoin
+from longshore.monitor.join_match import JoinReaders
 from longshore.monitor.join_rules import LabelReader, Lateness, Side, is_misplaced
 from longshore.monitor.join_store import JoinStore
 from longshore.partitioner import partition_of

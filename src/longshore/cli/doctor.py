@@ -83,7 +83,7 @@ def _topics(app: App) -> str:
 
 
 def _labels(app: App) -> str:
-    """What waits for its label is made again from the topics where a joiner's file is lost: so long they must hold it."""
+    """What waits for its label is made again from the topics where a file is lost: so long they must hold it."""
     lateness_s = app.settings.monitor.label_lateness_s
     for topic in (app.topics.predictions, app.topics.to_join(app.settings)):
         kept_ms = topic_setting(app.settings, topic, "retention.ms")

@@ -27,7 +27,7 @@ class Hooks(TypedDict, total=False):
 
     `on_revoked` while they are still ours (it may commit); `on_lost` when they are not (what was counted for them must
     be dropped). `on_start` says where to begin, whenever it is looked up where the group stands: of new partitions, and
-    of all after an abort; a member that begins before the group's offsets commits with `upto`. `note` goes with offsets.
+    of all after an abort; a member that begins before the group's offsets commits with `upto`. `note` goes with each.
     """
 
     on_assigned: PartitionsHook | None

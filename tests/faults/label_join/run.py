@@ -132,7 +132,7 @@ class World:
         assert process.wait(PATIENCE_S) == 0, f"{name}: {self.services.logs()}"
 
     def _stop(self, name: str, victim: subprocess.Popen[bytes], *, twin: bool) -> None:
-        """Stopped until others took over: it wakes up with partitions, and perhaps a name, that are not its any more."""
+        """Stopped until others took over: it wakes up with partitions, perhaps a name, that are not its any more."""
         victim.send_signal(signal.SIGSTOP)
         if twin:
             self.start(name)
