@@ -39,6 +39,7 @@ LOW = 3.0
 CAP = 6.0
 """Evidence ends so far above the limit, where it has long alarmed: else it would take as long to fade as it grew."""
 
+
 class LossState(msgspec.Struct):
     """What the test remembers: labels since it began, and each bet's log evidence, empty before the first.
 
