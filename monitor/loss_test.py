@@ -31,13 +31,12 @@ RESOLVED = 8.0
 LEAST_ROWS = 200
 """Held-out rows below which no test is made."""
 
-
 LOW = 3.0
 """Evidence by so much below its limit is low, as it is most of the time without a change: what comes later proves one."""
 
-
 CAP = 6.0
 """Evidence ends so far above the limit, where it has long alarmed: else it would take as long to fade as it grew."""
+
 
 class LossState(msgspec.Struct):
     """What the test remembers: labels since it began, and each bet's log evidence, empty before the first.
