@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -104,7 +105,8 @@ class Matcher:
         """Rows of versions that the registry holds, as they will wait, in order of their offsets."""
         columns = read.columns
         found: list[Kept] = []
-        versions = [columns.versions[row] for row in rows.tolist()]
+        names = list(chain.from_iterable(repeat(name, count) for name, count in columns.named))
+        versions = [names[row][0] for row in rows.tolist()]
         for version in dict.fromkeys(versions):
             watched = self._readers.profiles.of(version)
             if watched is None:
@@ -113,7 +115,7 @@ class Matcher:
             chosen = rows[of_version]
             segments = segments_of(watched, self._readers.schema, columns, chosen).astype(np.int8)
             found += [
-                Kept(offset, read.ids[row], time, mark, version, columns.routes[row], prediction, low, high, segment)
+                Kept(offset, read.ids[row], time, mark, version, names[row][1], prediction, low, high, segment)
                 for offset, row, time, mark, prediction, low, high, segment in zip(
                     offsets[chosen].tolist(), chosen.tolist(), columns.times[chosen].tolist(),
                     seen[of_version].tolist(), columns.values[-1][chosen].tolist(), read.low[chosen].tolist(),

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -230,7 +231,7 @@ class PaneCounter:
                 owner, pane = divmod(key, 1 << PANE_BITS)
                 sample = tallies[owner].panes[pane, version, route].sample
                 if sample is not None:
-                    sample.add(words[places], lambda near, at=places: counter.rows(columns, codes, at[near]))
+                    sample.add(words[places], partial(_rows_of, counter, columns, codes, places))
 
     def _pane(self, tally: Tally, key: tuple[int, str, str], watched: Watched) -> Pane:
         held = tally.panes.get(key)
@@ -267,6 +268,11 @@ def _stretches(rows: Ints, panes: Ints) -> Iterator[tuple[int, Ints]]:
     starts = np.flatnonzero(np.r_[True, panes[1:] != panes[:-1]]).tolist()
     for start, end in itertools.pairwise([*starts, len(panes)]):
         yield int(panes[start]), rows[start:end]
+
+
+def _rows_of(counter: StreamCounter, columns: ScoredColumns, codes: Any, places: Ints, near: Ints) -> Any:
+    """The sampled rows among those at `places`."""
+    return counter.rows(columns, codes, places[near])
 
 
 def _runs(panes: Ints, ids: Hashes) -> Iterator[tuple[int, Hashes]]:
