@@ -1,10 +1,10 @@
 """The scorer's shell: poll, score, send, commit; models, pages and housekeeping around it.
 
 A transaction opens with one snapshot of the model and ends after `commit_interval_s` under load, or as soon as the
-input is idle (at least once: always after that interval, outputs are seen as soon as sent). Outputs are handed over as they are made, and a commit goes on while the next records are read and
-scored; under load the model works on one batch while the one before is encoded. What is handed over and not yet
-committed is known to the stream only, so that an abort, a revoked partition or a lost one has one obvious thing to do
-here: forget it (`drop`).
+input is idle (at least once: always after that interval, for outputs are seen as soon as they are sent). Outputs are
+handed over as they are made, and a commit goes on while the next records are read and scored; under load the model
+works on one batch while the one before is encoded. What is handed over and not yet committed is known to the stream
+only, so that an abort, a revoked partition or a lost one has one obvious thing to do here: forget it (`drop`).
 """
 
 from __future__ import annotations
