@@ -1,8 +1,8 @@
 """The monitor as a process: the counting role, the deciding role, the notifying role, or all.
 
 In one process each is a thread, the notifying role one for each target: they block in their own polls, transactions and
-requests, and one loop would let a slow one stall the others. A failure of any ends the process; the loops themselves are
-in `service_count`, `service_decide` and `service_notify`.
+requests, and one loop would let a slow one stall the others. A failure of any ends the process; the loops themselves
+are in `service_count`, `service_decide` and `service_notify`.
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ def run_notify(settings: Settings, schema: Schema, runtime: Runtime, *, target: 
     group = f"{settings.topic_prefix}{settings.monitor.group}.notify.{target.name}"
     begin(settings, group, topic)
     notifying = Notifying(settings, target)
-    stream = AtLeastOnce(
-        settings, group=group, topics=[topic], on_revoked=notifying.forget, on_lost=notifying.forget
-    )
+    stream = AtLeastOnce(settings, group=group, topics=[topic], on_revoked=notifying.forget, on_lost=notifying.forget)
     try:
         while not runtime.stop.is_set():
             pulse.beat(f"notify {target.name}")
@@ -126,7 +124,9 @@ def _chosen(settings: Settings, role: str, **given: Any) -> dict[str, Role]:
     """What a process of this role runs, by name; `all` notifies where anybody beyond the log is to be told."""
     chosen: dict[str, Role] = {one.__name__.removeprefix("run_"): partial(one, **given) for one in ROLES[role]}
     if role == "notify" or (role == "all" and has_receivers(settings.alerts)):
-        chosen |= {f"notify {target.name}": partial(run_notify, target=target) for target in targets_of(settings.alerts)}
+        chosen |= {
+            f"notify {target.name}": partial(run_notify, target=target) for target in targets_of(settings.alerts)
+        }
     return chosen
 
 
