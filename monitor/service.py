@@ -156,9 +156,7 @@ def run_notify(settings: Settings, schema: Schema, runtime: Runtime, *, target: 
     group = f"{settings.topic_prefix}{settings.monitor.group}.notify.{target.name}"
     begin(settings, group, topic)
     notifying = Notifying(settings, target)
-    stream = AtLeastOnce(
-        settings, group=group, topics=[topic], on_revoked=notifying.forget, on_lost=notifying.forget
-    )
+    stream = AtLeastOnce(settings, group=group, topics=[topic], on_revoked=notifying.forget, on_lost=notifying.forget)
     try:
         while not runtime.stop.is_set():
             pulse.beat(f"notify {target.name}")
@@ -184,7 +182,9 @@ def _chosen(settings: Settings, role: str, **given: Any) -> dict[str, Role]:
         runs += (run_relay,)
     chosen: dict[str, Role] = {one.__name__.removeprefix("run_"): partial(one, **given) for one in runs}
     if role == "notify" or (role == "all" and has_receivers(settings.alerts)):
-        chosen |= {f"notify {target.name}": partial(run_notify, target=target) for target in targets_of(settings.alerts)}
+        chosen |= {
+            f"notify {target.name}": partial(run_notify, target=target) for target in targets_of(settings.alerts)
+        }
     return chosen
 
 

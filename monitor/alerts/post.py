@@ -59,7 +59,9 @@ def check_reachable(url: str, timeout_s: float) -> None:
         with _connected(parts, timeout_s):
             pass
     except (OSError, ValueError) as error:
-        raise UnavailableError(f"{parts.hostname}: {error}", mend="see that it is up and the address is right") from error
+        raise UnavailableError(
+            f"{parts.hostname}: {error}", mend="see that it is up and the address is right"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Who is told: a signed webhook, an Alertmanager, the log. Pure but for the `post` they are given.
 
-Each says how a notice becomes a request. What an answer means and when to try again is `tries`'s, the order `waiting`'s.
+Each says how a notice becomes a request. What an answer means, and when to try again, is `tries`'s; the order is
+`waiting`'s.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A receiver's answer: its status (0: none came), the beginning of what it said, and for how long it asks to wait."""
+    """A receiver's answer: its status (0: none came), the beginning of what it said, how long it asks to wait."""
 
     status: int
     said: str = ""

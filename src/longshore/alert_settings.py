@@ -6,23 +6,26 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from longshore.section import Section
+CLOSED = ConfigDict(frozen=True, extra="forbid")
+"""As every group of settings: frozen, and without unknown keys."""
 
 
-class WebhookSettings(Section):
+class WebhookSettings(BaseModel):
     """One receiver of signed messages. `secret`, or the text of `secret_file`: one or several, apart by white space.
 
     Each signs (docs/alerts.md): with two the receiver may change from one to the other at its leisure.
     """
+
+    model_config = CLOSED
 
     url: SecretStr
     secret: SecretStr | None = None
     secret_file: Path | None = None
 
 
-class AlertSettings(Section):
+class AlertSettings(BaseModel):
     """Who is told of the monitor's state changes (docs/alerts.md): webhooks and Alertmanagers by name, and the log.
 
     `quiet_kinds`: kinds of events that are not told. A try ends after `timeout_s`; the next comes after `backoff_s`,
@@ -30,6 +33,8 @@ class AlertSettings(Section):
     state change is passed over; 0: never. `repeat_s`: how often an Alertmanager hears of an open episode.
     `look_back_s`: where a target that was never told anything begins. `runbooks`: an address before the pages' names.
     """
+
+    model_config = CLOSED
 
     webhooks: dict[str, WebhookSettings] = {}
     alertmanagers: dict[str, SecretStr] = {}

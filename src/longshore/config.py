@@ -15,10 +15,15 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from longshore.alert_settings import AlertSettings
 from longshore.errors import ConfigurationError
-from longshore.section import Section
 
 INTERVAL_LEVELS = (0.8, 0.9, 0.95)
 """Those at which a version's manifest says how far from a prediction the truth lies."""
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class KafkaSettings(Section):

@@ -71,11 +71,15 @@ VERDICTS = Counter("longshore_verdicts_total", "Final verdicts", ["alert"])
 DRIFT_STATE = Gauge("longshore_drift_state", "1 for the decider's present state", ["state"])
 DRIFT_DISTANCE = Gauge("longshore_drift_distance", "Distances of the last final window", ["stream", "metric"])
 NOTIFICATIONS = Counter(
-    "longshore_notifications_total", "Tries to tell a target of a state change, by how they ended", ["target", "outcome"]
+    "longshore_notifications_total",
+    "Tries to tell a target of a state change, by how they ended",
+    ["target", "outcome"],
 )
 NOTIFICATIONS_WAITING = Gauge("longshore_notifications_waiting", "State changes a target has not accepted", ["target"])
 NOTIFICATION_OLDEST = Gauge(
-    "longshore_notification_oldest_timestamp_seconds", "When the oldest of those was written; 0: there is none", ["target"]
+    "longshore_notification_oldest_timestamp_seconds",
+    "When the oldest of those was written; 0: there is none",
+    ["target"],
 )
 QUALITY_FAULT = Gauge("longshore_quality_fault", "1 while a fault of the data lasts", ["kind", "stream"])
 QUARANTINE = Gauge("longshore_quarantine", "1 while faults of the data hold retraining back")

@@ -1,4 +1,4 @@
-"""A notifier killed while a receiver has taken a state change and not said so: told again under its id, nothing else."""
+"""A notifier killed while a receiver has taken a state change and not said so: it is told again under its id."""
 
 from __future__ import annotations
 

@@ -76,7 +76,8 @@ OLDEST = ("monitor-decide", "longshore_notification_oldest_timestamp_seconds", '
 REFUSED_ALERT = ("monitor-decide", "longshore_notifications_total", 'target="webhook.pager",outcome="refused"')
 
 CALM: dict[Series, Motion] = {
-    up("scorer"): Hold(1), up("serve"): Hold(1), up("serve-2"): Hold(1), up("monitor-count"): Hold(1), up("monitor-decide"): Hold(1),
+    up("scorer"): Hold(1), up("serve"): Hold(1), up("serve-2"): Hold(1), up("monitor-count"): Hold(1),
+    up("monitor-decide"): Hold(1),
     up("trainer"): Hold(1), lag("scorer"): Hold(0), lag("monitor.count"): Hold(0), SCORED: Rise(100), DEAD: Rise(0),
     transactions("committed"): Rise(10), transactions("aborted"): Rise(0), GENERATION: Hold(1),
     SERVED_GENERATION: Hold(1), PENDING: Hold(0), REFUSED_MODEL: Hold(None), SERVED: Rise(20), SERVE_FAILED: Rise(0),
@@ -131,7 +132,7 @@ class Player:
     def __init__(self, motions: dict[Series, Motion], at: float) -> None:
         self._motions = dict(motions)
         self._at = at
-        self._values: dict[Series, float | None] = {series: 0.0 for series in motions}
+        self._values: dict[Series, float | None] = dict.fromkeys(motions, 0.0)
         self.move(at)
 
     def change(self, motions: dict[Series, Motion], at: float) -> None:

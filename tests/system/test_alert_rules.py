@@ -202,9 +202,9 @@ class Exporter:
         for (of, name, labels), value in values.items():
             if of != target or name == "up" or value is None:
                 continue
-            if name.endswith("_timestamp_seconds") and value:
-                value = self._began + (value - BASE) / FACTOR
-            lines.append(f"{name}{{{labels}}} {value!r}\n")
+            is_time = name.endswith("_timestamp_seconds") and value
+            told = self._began + (value - BASE) / FACTOR if is_time else value
+            lines.append(f"{name}{{{labels}}} {told!r}\n")
         return "".join(lines).encode()
 
 

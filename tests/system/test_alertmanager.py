@@ -61,13 +61,14 @@ def test_an_episode_fires_until_it_is_over_whatever_restarts(
     with alertmanager(tmp_path / "first", port) as url:
         notifier = run.start(
             "monitor", "--role", "notify", LONGSHORE_ALERTS__ALERTMANAGERS__MAIN=f"http://127.0.0.1:{port}",
-            LONGSHORE_ALERTS__REPEAT_S="0.5", LONGSHORE_ALERTS__BACKOFF_S="0.2", LONGSHORE_KAFKA__SESSION_TIMEOUT_MS="1000",
+            LONGSHORE_ALERTS__REPEAT_S="0.5", LONGSHORE_ALERTS__BACKOFF_S="0.2",
+            LONGSHORE_KAFKA__SESSION_TIMEOUT_MS="1000",
         )  # fmt: skip
         write(settings, TOPIC, [event("alert", "e1"), event("awaiting_labels", "e1")])
         (alert,) = eventually(lambda: firing(url), 60, what="the alert")
         expected = {
-            "alertname": "LongshoreEpisode", "cause": "covariate", "episode": "e1", "model": "default", "severity": "warn",
-            "stream_set": "ships",
+            "alertname": "LongshoreEpisode", "cause": "covariate", "episode": "e1", "model": "default",
+            "severity": "warn", "stream_set": "ships",
         }  # fmt: skip
         assert alert["labels"] == expected
         waiting = lambda: [a for a in firing(url) if a["annotations"]["kind"] == "awaiting_labels"]  # noqa: E731

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -36,7 +37,9 @@ class World:
 
     def __init__(self, target: Target, events: list[DriftEvent], answers: Iterator[Answer], **alerts: Any) -> None:
         self.settings = Settings(alerts=AlertSettings(backoff_s=1, max_backoff_s=8, **alerts))
-        records = [Record(EVENTS, 0, n, b"ships", msgspec.json.encode(e), None, 1_000 * n) for n, e in enumerate(events)]
+        records = [
+            Record(EVENTS, 0, n, b"ships", msgspec.json.encode(e), None, 1_000 * n) for n, e in enumerate(events)
+        ]
         self.stream = MemoryStream({EVENTS: records}, [EVENTS])
         self.target = target
         self.answers = answers
@@ -47,7 +50,12 @@ class World:
     def again(self) -> Notifying:
         """Another process in its place."""
         self.notifying = Notifying(
-            self.settings, self.target, send=self._send, clock=lambda: self.now, wall=lambda: self.now, chance=lambda: 1.0
+            self.settings,
+            self.target,
+            send=self._send,
+            clock=lambda: self.now,
+            wall=lambda: self.now,
+            chance=lambda: 1.0,
         )
         return self.notifying
 
@@ -157,7 +165,7 @@ def test_pauses_double_up_to_the_cap_and_begin_anew() -> None:
     world = World(webhook(), episodes(0, 1), iter([LATER] * 6 + [YES] + [LATER] * 2))
     world.run(400)
     times = [at for at, _ in world.sent]
-    pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(times)]
     assert pauses[:6] == [1, 2, 4, 8, 8, 8]
     assert pauses[7:9] == [1, 2]
 
@@ -249,7 +257,9 @@ def test_a_restart_knows_what_is_open() -> None:
     assert [alerts[0]["labels"]["episode"] for alerts in posted(world)] == ["e7"] + ["e1"] * 4
     world.run(60)
     assert posted(world)[-1][0]["labels"]["episode"] == "e7"
-    world.stream.topics[EVENTS].append(Record(EVENTS, 0, len(opened), b"s", msgspec.json.encode(event("resolved", "e7"))))
+    world.stream.topics[EVENTS].append(
+        Record(EVENTS, 0, len(opened), b"s", msgspec.json.encode(event("resolved", "e7")))
+    )
     world.run(20)
     assert world.committed() == len(opened) + 1
 
@@ -316,20 +326,27 @@ def test_the_settings_name_the_targets(tmp_path: Any) -> None:
         },
         alertmanagers={"main": SecretStr("http://am:9093")},
     )
-    assert [target.name for target in targets_of(settings)] == ["webhook.pager", "webhook.chat", "alertmanager.main", "log"]
+    assert [target.name for target in targets_of(settings)] == [
+        "webhook.pager",
+        "webhook.chat",
+        "alertmanager.main",
+        "log",
+    ]
     assert has_receivers(settings) and not has_receivers(AlertSettings())
     assert [type(target) for target in targets_of(AlertSettings())] == [Log]
 
 
 def _with(**given: Any) -> AlertSettings:
-    return AlertSettings(webhooks={"pager": WebhookSettings(**{"url": SecretStr("https://r/token"), **given})}, log=False)
+    return AlertSettings(
+        webhooks={"pager": WebhookSettings(**{"url": SecretStr("https://r/token"), **given})}, log=False
+    )
 
 
 WRONG: dict[str, Callable[[], AlertSettings]] = {
-    "no secret": lambda: _with(),
-    "two secrets": lambda: _with(secret=SecretStr(SECRET), secret_file="x"),
+    "no secret": _with,
+    "two secrets": lambda: _with(secret=SecretStr(SECRET), secret_file="x"),  # noqa: S106
     "secret": lambda: _with(secret=SecretStr(" ")),
-    "secret_file = /gone": lambda: _with(secret_file="/gone"),
+    "secret_file = /gone": lambda: _with(secret_file="/gone"),  # noqa: S106
     "url is no address": lambda: _with(url=SecretStr("ftp://token"), secret=SecretStr(SECRET)),
     "main is no address": lambda: AlertSettings(alertmanagers={"main": SecretStr("http://")}),
     "nobody": lambda: AlertSettings(log=False),

@@ -68,7 +68,9 @@ def test_what_is_sent_and_what_was_said() -> None:
     assert (answer.status, answer.said, answer.retry_after_s) == (429, "wait", 7)
     lines = heard[0].split(b"\r\n")
     assert lines[0] == b"POST /hook?a=1 HTTP/1.1"
-    assert {b"webhook-id: x", b"content-length: 2", b"authorization: basic bwu6cebzcw=="} <= {l.lower() for l in lines}
+    assert {b"webhook-id: x", b"content-length: 2", b"authorization: basic bwu6cebzcw=="} <= {
+        line.lower() for line in lines
+    }
 
 
 def test_a_redirect_is_not_followed() -> None:

@@ -1,4 +1,4 @@
-"""Who is told, from the environment and a file: targets by name, roles that follow, and secrets that are never shown."""
+"""Who is told, from the environment and a file: targets by name, roles that follow, secrets that are never shown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from tests.alert_world import SECRET
 
-from longshore.cli.config import config
+from longshore.alert_settings import AlertSettings
 from longshore.cli.app import App
+from longshore.cli.config import config
 from longshore.config import Settings, load
 from longshore.errors import ConfigurationError
 from longshore.monitor.service import _chosen
@@ -47,8 +48,8 @@ def test_a_role_runs_what_it_is_for(settings: Settings) -> None:
     assert {role: list(_chosen(settings, role)) for role in ("count", "decide", "notify", "all")} == {
         "count": [COUNT], "decide": [DECIDE], "notify": told, "all": [COUNT, DECIDE, *told],
     }  # fmt: skip
-    assert list(_chosen(Settings(), "all")) == [COUNT, DECIDE], "nobody is to be told"
-    assert list(_chosen(Settings(), "notify")) == ["notify log"]
+    assert list(_chosen(Settings(alerts=AlertSettings()), "all")) == [COUNT, DECIDE], "nobody is to be told"
+    assert list(_chosen(Settings(alerts=AlertSettings()), "notify")) == ["notify log"]
 
 
 def test_what_is_shown_holds_no_secret(settings: Settings) -> None:

@@ -44,8 +44,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if hasattr(value, "get_secret_value"):
         text = value.get_secret_value()
-        # An address helps at 3 in the morning; the password in it must not be seen, nor the path of one of the web, which
-        # often holds a token.
+        # An address helps at 3 in the morning; the password in it must not be seen, nor the path of one of the web,
+        # which often holds a token.
         shown = re.sub(r"//[^@/]*@", "//***@", text) if "://" in text else "***"
         return re.sub(r"^(https?://[^/?]*).+", r"\1/***", shown)
     return str(value) if not isinstance(value, str | int | float | bool | list | tuple | None) else value
