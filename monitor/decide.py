@@ -8,7 +8,7 @@ judging `verdicts`'s, when to tell of a window that is still open `ahead`'s; tra
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -56,7 +56,7 @@ class DeciderSettings:
     pane_ms: int
     lateness_ms: int
     provisional: bool
-    quality: QualityRules = QualityRules()
+    quality: QualityRules = field(default_factory=QualityRules)
 
 
 @dataclass(slots=True)
