@@ -32,8 +32,8 @@ from _counting_kafka import from_kafka
 from longshore.config import Settings
 from longshore.monitor.binning import count_columns
 from longshore.monitor.counts import StreamCounter
-from longshore.monitor.identities import IdSketch
 from longshore.monitor.derived import ratio
+from longshore.monitor.identities import IdSketch
 from longshore.monitor.messages import Counted, PaneDelta, encode, pack_narrow, pack_small
 from longshore.monitor.models import PREDICTION, Profiles, Watched
 from longshore.monitor.panes import PaneCounter, Tally

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from longshore.monitor.episode_state import Rules
 from longshore.monitor.harm import HarmSettings
@@ -29,7 +29,7 @@ class DeciderSettings:
     lateness_ms: int
     provisional: bool
     harm: HarmSettings = HarmSettings()
-    quality: QualityRules = QualityRules()
+    quality: QualityRules = field(default_factory=QualityRules)
     sample_rows: int = 0
 
 

@@ -222,9 +222,7 @@ def drifts(many: int, windows: int) -> list[dict[str, Any]]:
                 for fault in found:
                     counts = wrong.setdefault(name, {})
                     counts["/".join(fault.name)] = counts.get("/".join(fault.name), 0) + 1
-    return [
-        {"drift": name, **estimate(sum(of), len(of)), "told": wrong.get(name, {})} for name, of in told.items()
-    ]
+    return [{"drift": name, **estimate(sum(of), len(of)), "told": wrong.get(name, {})} for name, of in told.items()]
 
 
 def requests(many: int) -> list[dict[str, Any]]:
@@ -307,7 +305,9 @@ def text(results: dict[str, Any]) -> str:
     parts = [f"# Faults of the data on {host['cores']} cores, {host['processor']}", "",
              f"{results['began']}. Command: `{results['command']}`. {results['seconds']:.0f} s. Windows of {WINDOW:,} "
              "records of the housing data; 95 % intervals (Wilson)."]  # fmt: skip
-    lines = [(r["fault"], f"{r['share']:.0%}", percent(r), str(r["silent"]), said(r["wrong"])) for r in results["named"]]
+    lines = [
+        (r["fault"], f"{r['share']:.0%}", percent(r), str(r["silent"]), said(r["wrong"])) for r in results["named"]
+    ]
     head = ("fault", "of the records", "kind and stream right", "nothing told", "told instead")
     parts += ["", "## Named rightly (promised: 95 %)", "", markdown(head, lines)]
     lines = [(r["level"], percent(r)) for r in results["false-alarms"]]

@@ -26,7 +26,7 @@ OUTSIDE_FLOOR = 0.02
 """The share of values outside the reference's range from which on it matters, where they are far outside …"""
 
 NEAR_FLOOR = 0.05
-"""… and where they are not: then they must be one number, a code for "unknown", and the others be distributed as ever."""
+"""… and where they are not: then they must be one number, a code for "unknown", and the others distributed as ever."""
 
 
 def numeric_faults(seen: Seen, limit: float, outside_p: float) -> list[Fault]:
@@ -70,6 +70,8 @@ def _frozen(seen: Seen, limit: float) -> list[Fault]:
     if p > limit:
         return []
     value = value_text(float(seen.sums[at]) / seen.profile.scale / int(values[at]), 6)
-    text = f"{seen.name} stands still at about {value} in {share_text(share)} of the values; {share_text(expected)} do so"
+    text = (
+        f"{seen.name} stands still at about {value} in {share_text(share)} of the values; {share_text(expected)} do so"
+    )
     bound = WHOLE if whole and not grown else max(expected + PART, TIMES * expected)
     return [Fault(FaultKind.FROZEN, seen.name, share, expected, bound, p, f"{text} in the reference", about=value)]

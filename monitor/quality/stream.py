@@ -77,4 +77,3 @@ def alike(reference: Ints, current: Ints) -> bool:
 def nearness(rows: int, reference_rows: int) -> float:
     """The distance of distributions up to which two samples are `alike`."""
     return UNEVEN + WIDTH * float(np.sqrt(1 / rows + 1 / reference_rows))
-
