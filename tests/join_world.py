@@ -49,7 +49,9 @@ def label(record_id: str, when: int, observed: int, value: Any, ship: str | None
 def log(topic: str, values: Iterable[bytes], partition: int = 0) -> list[Record]:
     """Values as a partition holds them; every fifth offset is a transaction's marker."""
     offsets = (offset for offset in itertools.count() if offset % 5 != 4)
-    return [Record(topic, partition, at, b"s", value, None, SENT_MS) for at, value in zip(offsets, values, strict=False)]
+    return [
+        Record(topic, partition, at, b"s", value, None, SENT_MS) for at, value in zip(offsets, values, strict=False)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Mix:
     """Of the predictions: made twice."""
 
 
-def made(seed: int, count: int, lateness_ms: int, mix: Mix = Mix(), *, step_ms: int = 10) -> tuple[list[bytes], list[bytes]]:
+def made(
+    seed: int, count: int, lateness_ms: int, mix: Mix = Mix(), *, step_ms: int = 10
+) -> tuple[list[bytes], list[bytes]]:
     """Predictions, some out of order, and their labels, in the order in which they were observed."""
     random = np.random.default_rng(seed)
     frame = rows(count, seed + 1)

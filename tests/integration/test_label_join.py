@@ -79,7 +79,9 @@ def test_labels_under_another_key_are_relayed_and_joined_by_two_members(settings
     assert not any(one.duplicates or one.conflicting or one.late or one.unmatched for one in told)
 
 
-def test_topics_that_cannot_be_joined_end_the_role_and_say_why(settings: Settings, running: Services, tmp_path: Path) -> None:
+def test_topics_that_cannot_be_joined_end_the_role_and_say_why(
+    settings: Settings, running: Services, tmp_path: Path
+) -> None:
     topics = Topics.of(settings.topic_prefix, SCHEMA)
     create_topics(settings, [TopicSpec(topics.labels, 3, {})])
     command = [*COMMAND, "monitor", "--role", "join", "--instance", "join"]

@@ -104,7 +104,9 @@ def told(group: Group) -> tuple[dict[tuple[str, float], int], dict[str, int]]:
     return dict(group.pairs), {name: count for name, count in group.counts.items() if count}
 
 
-def expected(predictions: Sequence[Record], labels: Sequence[Record]) -> tuple[dict[tuple[str, float], int], dict[str, int]]:
+def expected(
+    predictions: Sequence[Record], labels: Sequence[Record]
+) -> tuple[dict[tuple[str, float], int], dict[str, int]]:
     found = undisturbed(predictions, labels, LATENESS_MS)
     pairs = {(name, truth): 1 for name, (_, truth) in found.pairs.items()}
     return pairs, {name: count for name, count in found.counts.items() if count}
@@ -112,7 +114,9 @@ def expected(predictions: Sequence[Record], labels: Sequence[Record]) -> tuple[d
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), calm=st.booleans())
-def test_any_interleaving_and_any_death_gives_the_same(tmp_path_factory: pytest.TempPathFactory, seed: int, calm: bool) -> None:
+def test_any_interleaving_and_any_death_gives_the_same(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, calm: bool
+) -> None:
     predictions, labels = made(seed, 600, LATENESS_MS)
     logs = log("predictions", predictions), log("labels", labels)
     chance = random.Random(seed)
