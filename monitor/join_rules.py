@@ -117,7 +117,8 @@ class PredictionReader:
 
     def read(self, values: Sequence[bytes | None]) -> ReadPredictions:
         """The readable ones of n values."""
-        columns, positions = self._decoder.decode(values), range(len(values))
+        columns = self._decoder.decode(values)
+        positions: Sequence[int] = range(len(values))
         if len(columns) < len(values):
             readable = [len(self._decoder.decode([value])) > 0 for value in values]
             positions = np.flatnonzero(readable).tolist()
