@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import logging
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from typing import Any
 
 import msgspec
 import psutil
+import structlog
 
 from longshore.config import MonitorSettings, Settings
 from longshore.heap import collect_seldom
@@ -266,6 +268,7 @@ def main() -> None:
     parser.add_argument("--kafka-records", type=int, default=300_000, help="predictions on a real topic")
     args = parser.parse_args()
     collect_seldom()  # as `longshore monitor` does
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     rows = history_frame(10_000, 1)
     fitted = rows[list(SCHEMA.feature_names)].assign(prediction=rows[SCHEMA.target].astype(float))
     profile = build_profile(fitted, [field.name for field in SCHEMA.nominal], SCHEMA.derived, SCHEMA.place)

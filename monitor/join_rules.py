@@ -117,7 +117,8 @@ class PredictionReader:
 
     def read(self, values: Sequence[bytes | None]) -> ReadPredictions:
         """The readable ones of n values."""
-        columns, positions = self._decoder.decode(values), range(len(values))
+        columns = self._decoder.decode(values)
+        positions: Sequence[int] = range(len(values))
         if len(columns) < len(values):
             readable = [len(self._decoder.decode([value])) > 0 for value in values]
             positions = np.flatnonzero(readable).tolist()
@@ -276,17 +277,13 @@ class Progress(msgspec.Struct):
 
     def keep(self, side: Side, times: Ints, offsets: Ints, seen: Ints) -> None:
         """Note where messages of these event times can be read again."""
-        stretches, first = np.unique(times // self.width, return_index=True)
-        # Offsets mostly rise; where they do not, the lowest of a stretch is what counts.
-        lowest = np.full(len(stretches), np.iinfo(np.int64).max)
-        np.minimum.at(lowest, np.searchsorted(stretches, times // self.width), offsets)
-        for stretch, at, low in zip(stretches.tolist(), first.tolist(), lowest.tolist(), strict=True):
-            if low != offsets[at]:
-                at = int(np.flatnonzero(offsets == low)[0])
+        in_order = np.argsort(offsets, kind="stable")  # mostly they rise
+        stretches, first = np.unique(times[in_order] // self.width, return_index=True)
+        for stretch, row in zip(stretches.tolist(), in_order[first].tolist(), strict=True):
             pair = self.marks.setdefault(stretch, [None, None])
             held = pair[side]
-            if held is None or low < held.offset:
-                pair[side] = Mark(low, int(seen[at]))
+            if held is None or offsets[row] < held.offset:
+                pair[side] = Mark(int(offsets[row]), int(seen[row]))
 
     def forget(self) -> None:
         """Drop the marks of what is from before the horizon."""

@@ -152,7 +152,7 @@ class JoinStore:
 
     def predictions_of(self, ids: Sequence[str]) -> dict[str, Kept]:
         """The predictions of these record ids, as far as they are there."""
-        rows = self._of(f"SELECT {_KEPT} FROM predictions p WHERE p.id IN", ids)
+        rows = self._of(f"SELECT {_KEPT} FROM predictions p WHERE p.id IN", ids)  # noqa: S608  # names of our own
         return {row[1]: Kept._make(row) for row in rows}
 
     def labels_of(self, ids: Sequence[str]) -> dict[str, float]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
 import structlog
 
 from longshore import telemetry
@@ -21,12 +20,12 @@ from longshore.config import Settings
 from longshore.errors import AbortedError, ConfigurationError
 from longshore.instance import held_folder
 from longshore.kafka.admin import partition_count
-from longshore.monitor.errors import Joined, count_errors
 from longshore.monitor.join import PartitionJoin
+from longshore.monitor.join_errors import errors_of
 from longshore.monitor.join_match import JoinReaders, Tally
 from longshore.monitor.join_rules import Lateness, Side
-from longshore.monitor.join_store import JoinStore, Kept
-from longshore.monitor.messages import ErrorDelta, Errors, encode, errors_in_pieces
+from longshore.monitor.join_store import JoinStore
+from longshore.monitor.messages import Errors, encode, errors_in_pieces
 from longshore.monitor.models import Profiles
 from longshore.schema import Schema
 from longshore.stream import BEGINNING, Batch, HoldingStream, Message, Partitions, Place, by_partition
@@ -44,6 +43,8 @@ CACHE_BYTES = 64 * 1024 * 1024
 """Of all partitions' files together, shared out evenly; no file gets less than `LEAST_CACHE_BYTES`."""
 
 LEAST_CACHE_BYTES = 2 * 1024 * 1024
+
+COMPLAIN_S = 60.0
 
 LEFT_OUT = ("duplicates", "conflicting", "late", "unmatched", "unreadable", "future")
 """Labels that met no prediction, by reason."""
@@ -68,6 +69,7 @@ class Joining:
         self._opened: float | None = None
         self._broken = False
         self._unpaired: set[int] = set()
+        self._complaints = Complaints()
 
     @property
     def topics(self) -> list[str]:
@@ -133,6 +135,7 @@ class Joining:
             stream.commit([Batch(self._panes, values)] if values else [], upto=offsets)
         for part in ready:
             _measure(part.tally, part.number, part.progress.waiting)
+            self._complaints.add(part.tally)
         for part in self._parts.values():
             part.save()
         self._opened = None
@@ -206,7 +209,7 @@ class Joining:
         first, last = tally.offsets or (next_label, next_label)
         return errors_in_pieces(
             Errors(
-                part.number, self._partitions, first, last, self._errors_of(tally),
+                part.number, self._partitions, first, last, errors_of(tally, self._readers.profiles, self._pane_ms),
                 duplicates=tally.counts["duplicates"],
                 conflicting=tally.counts["conflicting"],
                 late=tally.counts["late"],
@@ -215,33 +218,30 @@ class Joining:
             )
         )  # fmt: skip
 
-    def _errors_of(self, tally: Tally) -> list[ErrorDelta]:
-        """By version and route, in order, so that equal tallies give equal bytes."""
-        groups: dict[tuple[str, str], list[tuple[Kept, float]]] = defaultdict(list)
-        for pair in tally.met:
-            groups[pair[0].version, pair[0].route].append(pair)
-        deltas: list[ErrorDelta] = []
-        for (version, route), pairs in sorted(groups.items()):
-            watched = self._readers.profiles.of(version)
-            if watched is not None:
-                deltas += count_errors(watched, joined(version, route, pairs, self._pane_ms))
-        return deltas
 
+class Complaints:
+    """What is wrong with labels, said once in a while: how many since the last time, and an example."""
 
-def joined(version: str, route: str, pairs: list[tuple[Kept, float]], pane_ms: int) -> Joined:
-    """Pairs of one version and route as columns."""
-    kept = [pair[0] for pair in pairs]
-    segments = np.frombuffer(b"".join(one.segments for one in kept), dtype=np.int8)
-    return Joined(
-        version,
-        route,
-        np.array([one.time for one in kept], dtype=np.int64) // pane_ms,
-        np.array([one.prediction for one in kept], dtype=np.float64),
-        np.array([label for _, label in pairs], dtype=np.float64),
-        np.array([one.low for one in kept], dtype=np.float64),
-        np.array([one.high for one in kept], dtype=np.float64),
-        segments.astype(np.int64).reshape(len(pairs), -1) if len(segments) else np.zeros((len(pairs), 0), np.int64),
-    )
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+        self._next = 0.0
+
+    def add(self, tally: Tally) -> None:
+        """Take note of what was committed; say it if it is time."""
+        for name, example in (
+            ("conflicting", tally.conflict),
+            ("unreadable", tally.unreadable),
+            ("misplaced", "another partition than their entities': monitor.relay_labels, docs/labels.md"),
+        ):
+            if tally.counts[name]:
+                self._counts[name] += tally.counts[name]
+                self._examples[name] = example
+        if self._counts and time.monotonic() >= self._next:
+            for name, count in self._counts.items():
+                log.warning(f"labels are {name}", count=count, example=self._examples[name])
+            self._counts.clear()
+            self._next = time.monotonic() + COMPLAIN_S
 
 
 def _measure(tally: Tally, partition: int, waiting: list[int]) -> None:
@@ -255,15 +255,6 @@ def _measure(tally: Tally, partition: int, waiting: list[int]) -> None:
     telemetry.PREDICTIONS_REPEATED.inc(counts["repeated"])
     for side, rows in zip(("predictions", "labels"), waiting, strict=True):
         telemetry.JOIN_WAITING.labels(side, str(partition)).set(rows)
-    if tally.conflict:
-        log.warning("labels contradict each other", count=counts["conflicting"], example=tally.conflict)
-    if tally.unreadable:
-        log.warning("labels cannot be read", count=counts["unreadable"], example=tally.unreadable)
-    if counts["misplaced"]:
-        log.warning(
-            "labels lie in another partition than their entities' predictions",
-            partition=partition, count=counts["misplaced"], mend="set monitor.relay_labels: docs/labels.md",
-        )  # fmt: skip
 
 
 def joining_of(settings: Settings, schema: Schema, profiles: Profiles, instance: str) -> Joining:

@@ -49,7 +49,9 @@ def label(record_id: str, when: int, observed: int, value: Any, ship: str | None
 def log(topic: str, values: Iterable[bytes], partition: int = 0) -> list[Record]:
     """Values as a partition holds them; every fifth offset is a transaction's marker."""
     offsets = (offset for offset in itertools.count() if offset % 5 != 4)
-    return [Record(topic, partition, at, b"s", value, None, SENT_MS) for at, value in zip(offsets, values, strict=False)]
+    return [
+        Record(topic, partition, at, b"s", value, None, SENT_MS) for at, value in zip(offsets, values, strict=False)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Mix:
     """Of the predictions: made twice."""
 
 
-def made(seed: int, count: int, lateness_ms: int, mix: Mix = Mix(), *, step_ms: int = 10) -> tuple[list[bytes], list[bytes]]:
+def made(
+    seed: int, count: int, lateness_ms: int, mix: Mix = Mix(), *, step_ms: int = 10
+) -> tuple[list[bytes], list[bytes]]:
     """Predictions, some out of order, and their labels, in the order in which they were observed."""
     random = np.random.default_rng(seed)
     frame = rows(count, seed + 1)
@@ -93,7 +97,7 @@ def made(seed: int, count: int, lateness_ms: int, mix: Mix = Mix(), *, step_ms: 
 
 
 Figures = dict[tuple[int, str, str], tuple[int, ...]]
-"""By pane, version and route: rows, Σe, Σ|e|, Σe² (fixed point), intervals that hold, intervals, rows of each segment."""
+"""By pane, version and route: rows, Σe, Σ|e|, Σe² (fixed point), intervals that hold, intervals, rows by segment."""
 
 
 @dataclass(slots=True)
@@ -134,35 +138,10 @@ def figures_of(deltas: Iterable[ErrorDelta]) -> Figures:
 
 def undisturbed(predictions: Sequence[Message], labels: Sequence[Message], lateness_ms: int) -> Expected:
     """The rules of docs/labels.md applied to whole partitions at once: no state, no order between the two."""
-    told, seen = Expected(), [-1, -1]
-    firsts: dict[str, tuple[dict[str, Any], int]] = {}
-    for message in predictions:
-        value = msgspec.json.decode(message.value() or b"")
-        when = value["event_time"]
-        if when > value["scored_at"] + HOUR_MS:
-            continue
-        seen[0] = max(seen[0], when)
-        if seen[0] > when + lateness_ms:
-            told.counts["unlabelled"] += 1
-        elif value["record_id"] in firsts:
-            told.counts["repeated"] += 1
-        else:
-            firsts[value["record_id"]] = (value, seen[0])
-    known: dict[str, tuple[int, int, float]] = {}
-    for message in labels:
-        value = msgspec.json.decode(message.value() or b"")
-        when, record_id = value["event_time"], value["record_id"]
-        if when > message.timestamp()[1] + HOUR_MS:
-            told.counts["future"] += 1
-            continue
-        seen[1] = max(seen[1], when)
-        if value["observed_at"] - when > lateness_ms or seen[1] > when + lateness_ms:
-            told.counts["late"] += 1
-        elif record_id in known:
-            told.counts["duplicates" if known[record_id][2] == value["label"] else "conflicting"] += 1
-        else:
-            known[record_id] = (when, seen[1], value["label"])
-    horizon = Lateness(lateness_ms).horizon(seen)
+    told = Expected()
+    firsts, seen = _first_predictions(predictions, lateness_ms, told.counts)
+    known, seen_of_labels = _first_labels(labels, lateness_ms, told.counts)
+    horizon = Lateness(lateness_ms).horizon([seen, seen_of_labels])
     for record_id, (when, mark, truth) in known.items():
         first = firsts.get(record_id)
         if first is not None and mark <= first[0]["event_time"] + lateness_ms and first[1] <= when + lateness_ms:
@@ -172,3 +151,46 @@ def undisturbed(predictions: Sequence[Message], labels: Sequence[Message], laten
     waiting = (one for name, (one, _) in firsts.items() if name not in told.pairs)
     told.counts["unlabelled"] += sum(one["event_time"] < horizon for one in waiting)
     return told
+
+
+def _first_predictions(
+    messages: Sequence[Message], lateness_ms: int, counts: Counter[str]
+) -> tuple[dict[str, tuple[dict[str, Any], int]], int]:
+    """The first of each record id with the watermark after it; the last watermark."""
+    found: dict[str, tuple[dict[str, Any], int]] = {}
+    seen = -1
+    for message in messages:
+        value = msgspec.json.decode(message.value() or b"")
+        when = value["event_time"]
+        if when > value["scored_at"] + HOUR_MS:
+            continue
+        seen = max(seen, when)
+        if seen > when + lateness_ms:
+            counts["unlabelled"] += 1
+        elif value["record_id"] in found:
+            counts["repeated"] += 1
+        else:
+            found[value["record_id"]] = (value, seen)
+    return found, seen
+
+
+def _first_labels(
+    messages: Sequence[Message], lateness_ms: int, counts: Counter[str]
+) -> tuple[dict[str, tuple[int, int, float]], int]:
+    """The first in time of each record id, as event time, watermark after it, and label; the last watermark."""
+    found: dict[str, tuple[int, int, float]] = {}
+    seen = -1
+    for message in messages:
+        value = msgspec.json.decode(message.value() or b"")
+        when, record_id = value["event_time"], value["record_id"]
+        if when > message.timestamp()[1] + HOUR_MS:
+            counts["future"] += 1
+            continue
+        seen = max(seen, when)
+        if value["observed_at"] - when > lateness_ms or seen > when + lateness_ms:
+            counts["late"] += 1
+        elif record_id in found:
+            counts["duplicates" if found[record_id][2] == value["label"] else "conflicting"] += 1
+        else:
+            found[record_id] = (when, seen, value["label"])
+    return found, seen

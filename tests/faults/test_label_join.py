@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.fault, pytest.mark.slow]
 KILLS = 4
 
 
-def test_errors_are_those_of_an_undisturbed_batch_whatever_is_done_to_the_joiners(settings: Settings, tmp_path: Path) -> None:
+def test_errors_are_those_of_an_undisturbed_batch_whatever_is_done_to_the_joiners(
+    settings: Settings, tmp_path: Path
+) -> None:
     """Rows, sums, intervals and segments of every pane and version, and what is left out, to the last one."""
     with world(settings, tmp_path, seed=1, records=4_000) as one:
         wrong = run(one, KILLS, click.echo)

@@ -41,7 +41,8 @@ CACHE_DB = 11
 """A Redis database no other test uses: the cache's keys carry no prefix."""
 VOLUME = "/var/lib/longshore"
 PROGRAMS = {
-    "topics", "first-model", "trainer", "scorer", "serve", "monitor-count", "monitor-join", "monitor-decide", "producer",
+    "topics", "first-model", "trainer", "scorer", "serve", "monitor-count", "monitor-join", "monitor-decide",
+    "producer",
 }  # fmt: skip
 PORTS = ("LONGSHORE_SERVER__PORT", "LONGSHORE_SERVE__PORT")
 """A service has one of these: where its pages are."""

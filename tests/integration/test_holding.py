@@ -28,7 +28,12 @@ def written(settings: Settings, count: int, *names: str) -> list[str]:
 
 def read(stream: ExactlyOnce, count: int) -> list[Message]:
     found: list[Message] = []
-    eventually(lambda: len(found.extend(stream.poll(100, 0.1)) or found) >= count, what=f"{count} records")  # type: ignore[func-returns-value]
+
+    def enough() -> bool:
+        found.extend(stream.poll(100, 0.1))
+        return len(found) >= count
+
+    eventually(enough, what=f"{count} records")
     return found
 
 
@@ -57,27 +62,36 @@ def test_a_note_comes_back_with_the_offset_and_reading_begins_where_the_hook_say
 
 
 def test_what_is_held_is_left_unread_and_nothing_of_it_is_lost(settings: Settings) -> None:
-    count = 3_000
+    count = 5_000
     one, other = written(settings, count, "one", "other")
     stream = ExactlyOnce(settings, group=settings.topic_prefix + "g", instance="0", topics=[one, other])
     offsets: dict[str, list[int]] = {one: [], other: []}
 
-    def poll() -> bool:
-        for message in stream.poll(100, 0.1):
-            offsets[message.topic()].append(message.offset())
-        return True
+    def read_until(wanted: int) -> None:
+        def enough() -> bool:
+            for message in stream.poll(100, 0.1):
+                offsets[message.topic()].append(message.offset())
+            return len(offsets[one]) >= wanted
 
-    eventually(lambda: poll() and offsets[one] and offsets[other], what="records of both")
-    for _ in range(3):
+        eventually(enough, what=f"{wanted} records of the first topic")
+
+    for wanted in (1, 700, 2_000):
+        read_until(wanted)
         stream.hold({(one, 0)})
-        poll()  # what was under way
+        read_until(wanted)  # what was under way
         before = len(offsets[one])
-        wanted = min(count, len(offsets[other]) + 500)
-        eventually(lambda wanted=wanted: poll() and len(offsets[other]) >= wanted, what="the other topic")  # type: ignore[misc]
+        assert before < count
+        for _ in range(5):
+            read_until(wanted)
         assert len(offsets[one]) == before
         stream.hold(set())
-        eventually(lambda before=before: poll() and len(offsets[one]) > before, what="what was held")  # type: ignore[misc]
-    eventually(lambda: poll() and all(len(found) == count for found in offsets.values()), what="all")
+    read_until(count)
+
+    def all_read() -> bool:
+        read_until(count)
+        return len(offsets[other]) == count
+
+    eventually(all_read, what="all of the second topic")
     assert offsets == {one: list(range(count)), other: list(range(count))}
     assert stream.positions() == {(one, 0): count, (other, 0): count}
     stream.close()

@@ -48,13 +48,18 @@ def joined(settings: Settings, topics: Topics) -> list[Errors]:
 
 
 def test_labels_under_another_key_are_relayed_and_joined_by_two_members(settings: Settings, running: Services) -> None:
-    """Their partitions of both topics go together; each label is joined once, through a restart of either."""
+    """Their partitions of both topics go together; each label is joined once, through a restart of both."""
     settings = settings.model_copy(update={"monitor": MonitorSettings(relay_labels=True)})
     topics = Topics.of(settings.topic_prefix, SCHEMA)
     create_topics(settings, topics.specs(settings))
     frame = list(rows(COUNT, 5).itertuples(index=False))
     ships = [f"ship-{i % 37}" for i in range(COUNT)]
-    joiners = [running.start("monitor", "--role", "join", "--instance", f"join-{i}") for i in range(2)]
+
+    def start() -> list[subprocess.Popen[bytes]]:
+        members = [running.start("monitor", "--role", "join", "--instance", f"join-{i}") for i in range(2)]
+        for member in members:
+            running.wait_started(member)
+        return members
 
     def write(part: range) -> None:
         with Writer(settings) as writer:
@@ -66,12 +71,13 @@ def test_labels_under_another_key_are_relayed_and_joined_by_two_members(settings
     def rows_joined() -> int:
         return sum(delta.n for one in joined(settings, topics) for delta in one.panes)
 
+    joiners = start()
     write(range(COUNT // 2))
     eventually(lambda: rows_joined() == COUNT // 2, 60, what="the first half joined")
-    for i, process in enumerate(joiners):
+    for process in joiners:
         process.terminate()
-        assert process.wait(30) == 0, running.logs()
-        joiners[i] = running.start("monitor", "--role", "join", "--instance", f"join-{i}")
+    assert [process.wait(30) for process in joiners] == [0, 0], running.logs()
+    start()
     write(range(COUNT // 2, COUNT))
     eventually(lambda: rows_joined() == COUNT, 60, what="the second half joined")
     told = joined(settings, topics)
@@ -79,7 +85,9 @@ def test_labels_under_another_key_are_relayed_and_joined_by_two_members(settings
     assert not any(one.duplicates or one.conflicting or one.late or one.unmatched for one in told)
 
 
-def test_topics_that_cannot_be_joined_end_the_role_and_say_why(settings: Settings, running: Services, tmp_path: Path) -> None:
+def test_topics_that_cannot_be_joined_end_the_role_and_say_why(
+    settings: Settings, running: Services, tmp_path: Path
+) -> None:
     topics = Topics.of(settings.topic_prefix, SCHEMA)
     create_topics(settings, [TopicSpec(topics.labels, 3, {})])
     command = [*COMMAND, "monitor", "--role", "join", "--instance", "join"]

@@ -14,12 +14,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.drift_stream import PROFILES, SCHEMA, rows
-from tests.join_world import Mix, label, log, made, prediction, undisturbed
+from tests.drift_stream import PANE_MS, PROFILES, SCHEMA, rows
+from tests.join_world import Mix, figures_of, label, log, made, prediction, undisturbed
 from tests.memory_stream import Record
 
 from longshore.errors import UnavailableError
 from longshore.monitor.join import PartitionJoin
+from longshore.monitor.join_errors import errors_of
 from longshore.monitor.join_match import JoinReaders
 from longshore.monitor.join_rules import LabelReader, Lateness, Side, is_misplaced
 from longshore.monitor.join_store import JoinStore
@@ -104,16 +105,20 @@ def told(group: Group) -> tuple[dict[tuple[str, float], int], dict[str, int]]:
     return dict(group.pairs), {name: count for name, count in group.counts.items() if count}
 
 
-def expected(predictions: Sequence[Record], labels: Sequence[Record]) -> tuple[dict[tuple[str, float], int], dict[str, int]]:
+def expected(
+    predictions: Sequence[Record], labels: Sequence[Record]
+) -> tuple[dict[tuple[str, float], int], dict[str, int]]:
     found = undisturbed(predictions, labels, LATENESS_MS)
     pairs = {(name, truth): 1 for name, (_, truth) in found.pairs.items()}
     return pairs, {name: count for name, count in found.counts.items() if count}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), calm=st.booleans())
-def test_any_interleaving_and_any_death_gives_the_same(tmp_path_factory: pytest.TempPathFactory, seed: int, calm: bool) -> None:
-    predictions, labels = made(seed, 600, LATENESS_MS)
+def test_any_interleaving_and_any_death_gives_the_same(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, calm: bool
+) -> None:
+    predictions, labels = made(seed, 500, LATENESS_MS)
     logs = log("predictions", predictions), log("labels", labels)
     chance = random.Random(seed)
     group = Group(*logs, tmp_path_factory.mktemp("join"))
@@ -134,7 +139,7 @@ def test_any_interleaving_and_any_death_gives_the_same(tmp_path_factory: pytest.
     group.read_all()
     assert told(group) == expected(*logs)
     assert group.part.progress.waiting == [
-        group.store._connection.execute(f"SELECT count(*) FROM {query}").fetchone()[0]
+        group.store._connection.execute(f"SELECT count(*) FROM {query}").fetchone()[0]  # noqa: S608
         for query in ("predictions WHERE label IS NULL", "labels")
     ]
     group.part.close()
@@ -166,6 +171,18 @@ def test_the_first_label_counts_and_the_others_are_named(tmp_path: Path) -> None
     assert group.pairs == {("r0", 1.5): 1}
     assert (group.counts["duplicates"], group.counts["conflicting"]) == (1, 1)
     assert conflict == "'r0' is labelled 1.5 and then 2"
+
+
+def test_what_met_is_told_as_errors_by_pane_version_and_segment(tmp_path: Path) -> None:
+    values = made(4, 400, LATENESS_MS)
+    group = group_of(*values, folder=tmp_path)
+    for side in (P, L):
+        group.read(side, 1_000)
+    assert group._at == [len(log("x", side)) for side in values]
+    found = figures_of(errors_of(group.part.tally, PROFILES, PANE_MS))
+    assert found == undisturbed(*group.logs, LATENESS_MS).figures(PANE_MS)
+    assert {version for _, version, _ in found} == {"v1", "v2"}
+    group.part.close()
 
 
 def test_a_label_later_than_allowed_is_left_out(tmp_path: Path) -> None:

@@ -72,7 +72,9 @@ class Seen:
             for key in sorted(found.keys() | expected.keys())
             if found.get(key) != expected.get(key)
         ]
-        wrong += [f"{name}: {self.counts[name]}, not {counts[name]}" for name in COUNTED if self.counts[name] != counts[name]]
+        wrong += [
+            f"{name}: {self.counts[name]}, not {counts[name]}" for name in COUNTED if self.counts[name] != counts[name]
+        ]
         return wrong
 
 
