@@ -23,7 +23,7 @@ from longshore.profile import Floats, Ints, Profile
 from longshore.schema import Schema
 
 RESOLUTION = 10
-"""A fixed-point value resolves the spread to 1/2¹⁰: a mean square is off by less than a ten-millionth of the variance."""
+"""Fixed point resolves the spread to 1/2¹⁰: a mean square is off by less than a ten-millionth of the variance."""
 
 LIMIT = 2**24
 """Fixed-point values are clipped here, some 16,000 spreads away: the squares of `CHUNK` of them add up in an int64."""

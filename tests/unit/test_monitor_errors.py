@@ -1,6 +1,7 @@
 """Joined labels to integers: exact in any pieces and order, and the figures are numpy's on the same rows."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_any_pieces_in_any_order_add_up_to_the_whole(cuts, seed, data):
     whole = joined([3, 4, 5, 9], seed, a_pane=60)
     order = np.random.default_rng(seed).permutation(240)
     bounds = sorted({0, 240, *cuts})
-    pieces = [count_errors(watched(), taken(whole, order[a:b])) for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [count_errors(watched(), taken(whole, order[a:b])) for a, b in itertools.pairwise(bounds)]
     shuffled = data.draw(st.permutations([delta for piece in pieces for delta in piece]))
     assert merge(shuffled) == count_errors(watched(), whole)
 
@@ -124,8 +125,8 @@ def test_an_error_that_grew_is_told_from_one_that_did_not():
 
 
 def test_messages_come_in_pieces_that_fit_and_older_readers_are_told():
-    deltas = count_errors(watched(), joined(list(range(1_500)), a_pane=2))
-    pieces = errors_in_pieces(Errors(2, 4, 10, 3_009, deltas, late=3))
+    deltas = count_errors(watched(), joined(list(range(3_500)), a_pane=2))
+    pieces = errors_in_pieces(Errors(2, 4, 10, 7_009, deltas, late=3))
     assert len(pieces) > 1 and all(len(encode(piece)) < MAX_BYTES + 1_000 for piece in pieces)
     assert [delta for piece in pieces for delta in decode(encode(piece)).panes] == deltas
     assert [piece.late for piece in pieces] == [0] * (len(pieces) - 1) + [3]
