@@ -35,7 +35,8 @@ LOW = 3.0
 """Evidence so far below its limit is low, as it mostly is without a change: what comes later proves one."""
 
 CAP = 6.0
-"""Evidence ends so far above the limit, where it has long alarmed: else it would take as long to fade as it grew."""
+"""The leading bet ends so far above the limit, where it has long alarmed: else it would take as long to fade as it grew,
+and all others with it, so that it still leads."""
 
 
 class LossState(msgspec.Struct):
@@ -135,7 +136,8 @@ class LossTest:
         before = np.array(state.evidence) if state.evidence else np.full(len(BETS), -np.inf)
         # Not a matrix product, whose order of adding up is the library's: replayed panes must give the same bits.
         increments = (counts[:, None] * self._bets).sum(axis=0)
-        after = np.minimum(grown(before, labels, increments), self.limit + CAP)
+        after = grown(before, labels, increments)
+        after -= max(0.0, float(after.max()) - self.limit - CAP)
         if state.first_pane < 0 or self._mixed(before) < self.limit - LOW:
             state.first_pane, state.since = pane, 0
         state.labels, state.since = state.labels + labels, state.since + labels

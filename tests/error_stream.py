@@ -52,7 +52,7 @@ def joined(panes, seed=0, *, shift=0.0, width=1.0, version="v1", a_pane=A_PANE):
     labels = predictions - random.normal(shift, width * SD, count)
     segments = np.column_stack([random.integers(-1, len(one.labels), count) for one in watched().profile.segmentations])
     nan = np.full(count, np.nan)
-    return Joined(version, "champion", np.repeat(panes, a_pane), predictions, labels, nan, nan, segments)
+    return Joined(version, "champion", np.repeat(panes, a_pane), predictions, labels, nan, nan.copy(), segments)
 
 
 def batch(panes, seed=0, **given):

@@ -1,6 +1,7 @@
 """Joined labels to integers: exact in any pieces and order, and the figures are numpy's on the same rows."""
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.error_stream import joined, watched
 from longshore.error_profile import SEGMENT_TOTALS
 from longshore.errors import FormatError
 from longshore.monitor.class_figures import class_figures
-from longshore.monitor.errors import LIMIT, Joined, count_errors, merge, numbers, scales_of, segments_of
+from longshore.monitor.errors import LIMIT, Joined, count_errors, merge, numbers, scales_of, segments_of, together
 from longshore.monitor.loss_limits import error_profile
 from longshore.monitor.messages import (
     MAX_BYTES,
@@ -57,8 +58,9 @@ def test_extreme_values_saturate_and_bad_rows_are_left_out():
     (delta,) = count_errors(watched(), whole)
     assert delta.n == 4
     assert delta.absolute >= 2 * LIMIT
-    assert merge([delta] * 5_000)[0].squared <= 2**62
-    assert decode(encode(Errors(0, 1, 0, 0, merge([delta] * 5_000)))).panes[0].n == 20_000
+    grown = functools.reduce(lambda one, _: together(one, one), range(25), delta)
+    assert grown.squared == grown.label_squared == 2**62
+    assert decode(encode(Errors(0, 1, 0, 0, [grown]))).panes == [grown]
 
 
 @given(seed=st.integers(0, 1_000), shift=st.floats(-2, 2), width=st.floats(0.1, 5))
@@ -76,7 +78,7 @@ def test_figures_are_numpys(seed, shift, width):
     assert found.bias == near(np.mean(error), abs=1e-3)
     assert found.r2 == near(1 - np.sum(error**2) / np.sum((whole.labels - whole.labels.mean()) ** 2), abs=5e-3)
     assert found.coverage == near(np.mean(np.abs(error[:300]) <= 0.5))
-    assert found.mse_error == near(np.std(error**2, ddof=1) / 20, rel=0.02)
+    assert found.mse_error == near(np.std(error**2, ddof=1) / 20, rel=0.03)
     assert found.mae_error == near(np.std(np.abs(error), ddof=1) / 20, rel=0.02)
     assert found.rmse_interval[0] < found.rmse < found.rmse_interval[1]
 
