@@ -35,7 +35,7 @@ LOW = 3.0
 """Evidence so far below its limit is low, as it mostly is without a change: what comes later proves one."""
 
 CAP = 6.0
-"""The leading bet ends so far above the limit, where it has long alarmed: else it would take as long to fade as it grew,
+"""The leading bet ends so far above the limit, where it has long alarmed, else it would fade as slowly as it grew;
 and all others with it, so that it still leads."""
 
 
