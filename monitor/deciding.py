@@ -28,7 +28,7 @@ class DeciderSettings:
     pane_ms: int
     lateness_ms: int
     provisional: bool
-    harm: HarmSettings = HarmSettings()
+    harm: HarmSettings = field(default_factory=HarmSettings)
     quality: QualityRules = field(default_factory=QualityRules)
     sample_rows: int = 0
 

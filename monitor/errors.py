@@ -23,15 +23,15 @@ from longshore.profile import Floats, Ints, Profile
 from longshore.schema import Schema
 
 RESOLUTION = 10
-"""A fixed-point value resolves the spread to 1/2¹⁰: a mean square is off by less than a ten-millionth of the variance."""
+"""Fixed point resolves the spread to 1/2¹⁰: a mean square is off by less than a ten-millionth of the variance."""
 
 LIMIT = 2**24
 """Fixed-point values are clipped here, some 16,000 spreads away: the squares of `CHUNK` of them add up in an int64."""
 
 CHUNK = 16_384
 
-FOURTH_SHIFT, FOURTH_LIMIT = 12, 2**23
-"""A fourth power is the square of error² / 2¹², clipped to 2²³: beyond some 180 spreads it grows no more."""
+FOURTH_SHIFT, FOURTH_LIMIT = 10, 2**23
+"""A fourth power is the square of round(error² / 2¹⁰), clipped to 2²³: beyond some 90 spreads it grows no more."""
 
 MOST = 2**62
 """Sums end here. min(a + b, MOST) of what is not negative is the same in any order, too."""
@@ -151,7 +151,7 @@ def _totals(scales: Scales, predictions: Floats, labels: Floats) -> tuple[Ints, 
     """Int64[n, TOTALS] to add up, and the errors, int64[n]."""
     errors, y = fixed(predictions - labels, scales.error), fixed(labels - scales.centre, scales.label)
     squares = errors * errors
-    fourth = np.minimum(squares >> FOURTH_SHIFT, FOURTH_LIMIT) ** 2
+    fourth = np.minimum((squares + 2 ** (FOURTH_SHIFT - 1)) >> FOURTH_SHIFT, FOURTH_LIMIT) ** 2
     totals = np.empty((len(errors), TOTALS), dtype=np.int64)
     for column, values in enumerate((1, errors, np.abs(errors), squares, fourth, y, y * y)):
         totals[:, column] = values

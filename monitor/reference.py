@@ -243,8 +243,8 @@ def build_profile(
 ) -> bytes:
     """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`.
 
-    `labels` float64[n]: the truth of its rows, each predicted by a model that was not fitted on it; the profile then has
-    a part on errors. `with_rows`: with a sample of its rows, for the stream's test of whole rows (`monitor.joint`).
+    `labels` float64[n]: the truth of its rows, each predicted by a model that was not fitted on it; the profile then
+    has a part on errors. `with_rows`: with a sample of its rows, for the stream's test of whole rows (`monitor.joint`).
     """
     ratios = {each.name: (each.numerator, each.denominator) for each in derived}
     fitted = Reference.fit(frame, categorical, derived=ratios, place=place)

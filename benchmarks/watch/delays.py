@@ -73,9 +73,9 @@ def decline(plan: Plan, results: dict[str, Any]) -> None:
         watched, random = profile_of(held_out), np.random.default_rng([seed, 14])
         part = stream.take(random.integers(0, len(stream.labels), plan.slow_labels))
         clean.append(_losses(held_out, part, 0, length=8_000))
-        for kind in found:
+        for kind, alarmed in found.items():
             declining = _declining(part, kind)
-            found[kind].append(first_alarm(watched, declining, RUN_LENGTH, 2 * BLOCK))
+            alarmed.append(first_alarm(watched, declining, RUN_LENGTH, 2 * BLOCK))
             streams[kind].append(_losses(held_out, declining, 0, length=plan.slow_labels))
         tell(f"  decline: {seed + 1} of {plan.slow_runs}")
     peers, problem = _river(plan, "decline", clean, streams)

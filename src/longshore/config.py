@@ -91,9 +91,9 @@ class MonitorSettings(Section):
     `run_length_records`). `quality_ignore`: kinds of faults, or `stream.kind`, that are not told and hold nothing.
     `joint`: test a window's columns together, too, on `sample_rows` whole rows of each pane.
 
-    Of labels: a `performance` event for every `window_labels` of them; `run_length_labels` is their mean number between the
-    loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error grew, too.
-    `budget`: at most so many requests in so many days of event time (0: any number). `dry_run`: requests are only told.
+    Of labels: a `performance` event for every `window_labels` of them; `run_length_labels`: their mean number between
+    the loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error
+    grew, too. `budget`: so many requests in so many days of event time (0: any number). `dry_run`: they are only told.
     `label_lateness_s`: how long a label counts and is waited for. `relay_labels`: by entity, first (docs/labels.md).
     """
 

@@ -84,9 +84,15 @@ NOTIFICATION_OLDEST = Gauge(
 QUALITY_FAULT = Gauge("longshore_quality_fault", "1 while a fault of the data lasts", ["kind", "stream"])
 QUARANTINE = Gauge("longshore_quarantine", "1 while faults of the data hold retraining back")
 
-ERROR = Gauge("longshore_error", "Realised error of the last window of labels: rmse, mae, bias, r2, coverage", ["metric"])
-ERROR_RATIO = Gauge("longshore_error_ratio", "The last window's error over that of the version's held-out rows", ["metric"])
-ERROR_GREW = Gauge("longshore_error_grew", "1 while the error is above validation's: by the loss test or the last window")
+ERROR = Gauge(
+    "longshore_error", "Realised error of the last window of labels: rmse, mae, bias, r2, coverage", ["metric"]
+)
+ERROR_RATIO = Gauge(
+    "longshore_error_ratio", "The last window's error over that of the version's held-out rows", ["metric"]
+)
+ERROR_GREW = Gauge(
+    "longshore_error_grew", "1 while the error is above validation's: by the loss test or the last window"
+)
 LABELS_JUDGED = Counter("longshore_labels_judged_total", "Labels in complete windows of the model in use")
 LOSS_EVIDENCE = Gauge("longshore_loss_evidence", "Logarithm of the loss test's evidence that errors changed")
 LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")
