@@ -65,9 +65,7 @@ class Sample:
     def nothing(cls, shape: tuple[int, int], bound: int = ALL) -> Sample:
         """No rows: because there are none, or, with a `bound` of 0, because nobody knows."""
         numeric, nominal = shape
-        return cls(
-            bound, np.zeros(0, np.uint64), np.zeros((0, numeric), np.float32), np.zeros((0, nominal), np.uint16)
-        )
+        return cls(bound, np.zeros(0, np.uint64), np.zeros((0, numeric), np.float32), np.zeros((0, nominal), np.uint16))
 
     def to_text(self) -> str:
         """The sample as base64 of its arrays, little-endian, one after the other."""
@@ -98,7 +96,9 @@ class Sample:
                 np.frombuffer(data[ends[1] :], "<u2").astype(np.uint16).reshape(count, shape[1]),
             )
         except ValueError as error:
-            raise FormatError(f"a pane's sample is damaged: {error}", mend="see who else writes to drift.panes") from error
+            raise FormatError(
+                f"a pane's sample is damaged: {error}", mend="see who else writes to drift.panes"
+            ) from error
 
 
 def shape_of(profile: Profile) -> tuple[int, int]:

@@ -112,7 +112,11 @@ def test_what_a_number_is_stored_as():
 
 def test_priorities_are_even_and_depend_on_every_part():
     random = np.random.default_rng(0)
-    times, values, codes = random.integers(0, 10**13, 20_000), random.integers(0, 9, (3, 20_000)) / 2, np.ones((1, 20_000), int)
+    times, values, codes = (
+        random.integers(0, 10**13, 20_000),
+        random.integers(0, 9, (3, 20_000)) / 2,
+        np.ones((1, 20_000), int),
+    )
     found = priorities_of(times, values, codes)
     assert len(np.unique(found)) == len(found)
     for shift in range(0, 64, 8):
@@ -156,7 +160,9 @@ def test_partitions_and_pieces_do_not_change_a_panes_sample(owners, cuts):
     whole = Tally()
     sampled().count(whole, values(), range(900))
     tallies, counters = [Tally() for _ in range(4)], [sampled(), sampled()]
-    for counter, (start, end) in zip(itertools.cycle(counters), itertools.pairwise([0, *sorted(cuts), 900]), strict=False):
+    for counter, (start, end) in zip(
+        itertools.cycle(counters), itertools.pairwise([0, *sorted(cuts), 900]), strict=False
+    ):
         parts = []
         for owner, tally in enumerate(tallies):
             held = [values()[i] for i in range(start, end) if owners[i] == owner]
