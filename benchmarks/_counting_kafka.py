@@ -73,7 +73,10 @@ def from_kafka(
                 settings, topics.predictions, records, _counting(counter(profile), records)
             ),
             "sampling counter": lambda _: consume(
-                settings, topics.predictions, records, _counting(counter(profile, settings.monitor.sample_rows), records)
+                settings,
+                topics.predictions,
+                records,
+                _counting(counter(profile, settings.monitor.sample_rows), records),
             ),
             "counting role": lambda number: the_role(settings, topics, profile, records, number),
         }

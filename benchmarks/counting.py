@@ -8,7 +8,8 @@
 search and plain sums (`longshore.monitor.binning`), which must give the same numbers. `kafka`: the client consumes
 predictions and decodes each into a struct with what is counted of it, the record in it too, and nothing else: the
 limit, with few collections of garbage, as our services have; the same with the interpreter's own thresholds, without
-the record's own fields, into dicts, and by the standard library; then with a `PaneCounter`, without and with a sample of rows; then the whole counting
+the record's own fields, into dicts, and by the standard library; then with a `PaneCounter`, without and with a sample
+of rows; then the whole counting
 role, which commits its deltas in transactions. All with the same client settings in one process, in turns. `cpu` is
 this process's own, the client's threads included: the broker shares the machine. `pane`: what one pane takes in
 memory and on its topic, whatever the rows. `memory`: resident, while values are counted and committed.

@@ -219,7 +219,7 @@ class StreamCounter:
     def _numbers(self, columns: Floats) -> tuple[Floats, Ints, Ints, Floats]:
         """The numeric streams' values; where one is missing; their bins; their fixed-point values.
 
-        Each is [streams, n], but for the places in the flattened array of those that are missing, int64[m]: their values
+        Each is [streams, n], but for the places in the flattened array of what is missing, int64[m]: their values
         are 0, also as fixed point.
         """
         values = columns.take(self._rows, axis=0)

@@ -117,7 +117,7 @@ def in_pieces(counted: Counted) -> list[Counted]:
 
 
 def _most_bytes(delta: PaneDelta) -> int:
-    """What a delta takes as JSON, at most: its texts are base64 and short names. Encoding it would tell, and take long."""
+    """What a delta takes as JSON, at most: its texts are base64 and short names. (Encoding it would tell, too.)"""
     return 200 + sum(len(value) for value in msgspec.structs.astuple(delta) if isinstance(value, str))
 
 

@@ -6,11 +6,9 @@ is decided here, by the partition's own content and order alone, so that it does
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,7 +19,7 @@ from longshore.monitor.counts import StreamCounter
 from longshore.monitor.identities import Hashes, IdSketch
 from longshore.monitor.messages import NEVER, Counted, LabelsSeen, PaneDelta, pack_narrow, pack_small
 from longshore.monitor.models import Profiles, Watched
-from longshore.monitor.sample import Growing, Sample, priorities_of, rows_of_a_pane, shape_of
+from longshore.monitor.sample import Growing, Sample, grow, priorities_of, rows_of_a_pane, shape_of
 from longshore.monitor.scored import ScoredColumns, ScoredDecoder, joined
 from longshore.monitor.segments import shape
 from longshore.profile import Ints
@@ -32,6 +30,7 @@ FUTURE_MS = 3_600_000
 """An event time this far ahead of its own scoring is a wrong clock: it must not push the watermark."""
 
 PANE_BITS = 48
+PANE_MASK = (1 << PANE_BITS) - 1
 """Room for any pane's number: event times end with the year 9999. What is above tells whose the pane is."""
 
 MOST_COUNTERS = 16
@@ -226,12 +225,11 @@ class PaneCounter:
             owner, pane = divmod(at, 1 << PANE_BITS)
             tallies[owner].panes[pane, version, route].ids.append(ids)
         if self._sample_rows:
-            words = priorities_of(columns.times, columns.values, codes)
-            for key, places in _stretches(rows, panes):
-                owner, pane = divmod(key, 1 << PANE_BITS)
-                sample = tallies[owner].panes[pane, version, route].sample
-                if sample is not None:
-                    sample.add(words[places], partial(_rows_of, counter, columns, codes, places))
+            order, keys, ends = _stretches(panes)
+            at = rows[order]
+            held = [tallies[key >> PANE_BITS].panes[key & PANE_MASK, version, route].sample for key in keys]
+            words = priorities_of(columns.times, columns.values, codes)[at]
+            grow([one for one in held if one], ends, words, lambda near: counter.rows(columns, codes, at[near]))
 
     def _pane(self, tally: Tally, key: tuple[int, str, str], watched: Watched) -> Pane:
         held = tally.panes.get(key)
@@ -260,19 +258,14 @@ def _groups(columns: ScoredColumns, rows: Ints) -> dict[tuple[str, str], Ints]:
     return {name: rows[of_row == i] for name, i in numbers.items()}
 
 
-def _stretches(rows: Ints, panes: Ints) -> Iterator[tuple[int, Ints]]:
-    """The positions of each pane's rows."""
+def _stretches(panes: Ints) -> tuple[Ints | slice, list[int], list[int]]:
+    """An order in which rows of one pane are neighbours; these panes, and where the rows of each end."""
+    order: Ints | slice = slice(None)
     if (panes[1:] < panes[:-1]).any():
         order = np.argsort(panes, kind="stable")
-        rows, panes = rows[order], panes[order]
-    starts = np.flatnonzero(np.r_[True, panes[1:] != panes[:-1]]).tolist()
-    for start, end in itertools.pairwise([*starts, len(panes)]):
-        yield int(panes[start]), rows[start:end]
-
-
-def _rows_of(counter: StreamCounter, columns: ScoredColumns, codes: Any, places: Ints, near: Ints) -> Any:
-    """The sampled rows among those at `places`."""
-    return counter.rows(columns, codes, places[near])
+        panes = panes[order]
+    last = np.flatnonzero(np.r_[panes[1:] != panes[:-1], True])
+    return order, panes[last].tolist(), (last + 1).tolist()
 
 
 def _runs(panes: Ints, ids: Hashes) -> Iterator[tuple[int, Hashes]]:

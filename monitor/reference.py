@@ -30,7 +30,6 @@ from longshore.profile import Floats, Ints, Profile
 from longshore.reference_rows import ReferenceRows
 from longshore.schema import Derived, Kind
 
-
 SAMPLED, SAMPLE_BYTES = 1_000, 98_304
 """Rows of a profile's sample, and what they may take: a third more as text."""
 

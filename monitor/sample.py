@@ -37,6 +37,9 @@ MOST_BYTES = 8_192
 MOST_OF_WINDOW = 1_000
 """Rows of a window's sample: what a test of whole rows takes rises with them."""
 
+SLACK = 8
+"""Rows looked at beyond those that may stay, since some may be there twice."""
+
 _MIX = tuple(np.uint64(n) for n in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _STEP = 0x9E3779B97F4A7C15
 
@@ -65,9 +68,7 @@ class Sample:
     def nothing(cls, shape: tuple[int, int], bound: int = ALL) -> Sample:
         """No rows: because there are none, or, with a `bound` of 0, because nobody knows."""
         numeric, nominal = shape
-        return cls(
-            bound, np.zeros(0, np.uint64), np.zeros((0, numeric), np.float32), np.zeros((0, nominal), np.uint16)
-        )
+        return cls(bound, np.zeros(0, np.uint64), np.zeros((0, numeric), np.float32), np.zeros((0, nominal), np.uint16))
 
     def to_text(self) -> str:
         """The sample as base64 of its arrays, little-endian, one after the other."""
@@ -98,7 +99,9 @@ class Sample:
                 np.frombuffer(data[ends[1] :], "<u2").astype(np.uint16).reshape(count, shape[1]),
             )
         except ValueError as error:
-            raise FormatError(f"a pane's sample is damaged: {error}", mend="see who else writes to drift.panes") from error
+            raise FormatError(
+                f"a pane's sample is damaged: {error}", mend="see who else writes to drift.panes"
+            ) from error
 
 
 def shape_of(profile: Profile) -> tuple[int, int]:
@@ -173,27 +176,54 @@ RowsAt = Callable[[Ints], tuple[Numbers, Codes]]
 
 @dataclass(slots=True, eq=False)
 class Growing:
-    """A pane's sample while it is counted: rows that may stay are gathered, and sorted once there are many of them."""
+    """A pane's sample while it is counted: rows that may stay are gathered, and put in order once there are many.
+
+    `ceiling`: no row with this priority or a higher one can stay.
+    """
 
     most: int
     kept: Sample
+    ceiling: int = ALL
     waiting: list[Sample] = field(default_factory=list)
 
-    def add(self, priorities: Words, rows_at: RowsAt) -> None:
-        """Take in n rows; `rows_at` is asked for those that may stay."""
-        near = np.flatnonzero(priorities < np.uint64(self.kept.bound))
-        if len(near) > 4 * self.most:
-            # More than can stay, whatever else comes; all up to a value, so that rows that are there twice do no harm.
-            lowest = near[priorities[near] <= np.partition(priorities[near], 2 * self.most)[2 * self.most]]
-            near = lowest if len(np.unique(priorities[lowest])) > self.most else near
-        if len(near):
-            # Not a sample yet: unsorted, and without a bound of its own.
-            self.waiting.append(Sample(self.kept.bound, priorities[near], *rows_at(near)))
-            if sum(map(len, self.waiting)) > 4 * self.most:
-                self.sample()
+    def lowest(self, priorities: Words, near: Ints) -> Ints:
+        """Of the rows at the places `near` those that may stay: all up to a priority, whatever else is to come."""
+        if len(near) <= 2 * self.most:
+            return near
+        for most in (self.most + SLACK, 2 * self.most):
+            kth = min(most, len(near) - 1)
+            last = np.partition(priorities[near], kth)[kth]
+            found = near[priorities[near] <= last]
+            if len(np.unique(priorities[found])) > self.most:  # not fewer because some are there twice
+                self.ceiling = min(self.ceiling, int(last) + 1)
+                return found
+        return near
+
+    def take(self, priorities: Words, numbers: Numbers, codes: Codes) -> None:
+        """Take in rows that may stay."""
+        self.waiting.append(Sample(self.kept.bound, priorities, numbers, codes))  # not in order yet
+        if sum(map(len, self.waiting)) > 4 * self.most:
+            self.sample()
 
     def sample(self) -> Sample:
         """All of it so far."""
         if self.waiting:
             self.kept, self.waiting = together([self.kept, *self.waiting], self.most), []
+            self.ceiling = min(self.ceiling, self.kept.bound)
         return self.kept
+
+
+def grow(panes: Sequence[Growing], ends: Sequence[int], priorities: Words, rows_at: RowsAt) -> None:
+    """Take in n rows, the panes' one after the other up to `ends`; `rows_at` is asked once, for those that may stay."""
+    ceilings = np.array([pane.ceiling for pane in panes], dtype=np.uint64)
+    near = np.flatnonzero(priorities < np.repeat(ceilings, np.diff(ends, prepend=0)))
+    parts = np.split(near, np.searchsorted(near, ends[:-1]))
+    parts = [pane.lowest(priorities, part) for pane, part in zip(panes, parts, strict=True)]
+    chosen = np.concatenate(parts)
+    if not len(chosen):
+        return
+    words, (numbers, codes) = priorities[chosen], rows_at(chosen)
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+    for pane, start, end in zip(panes, starts, starts[1:], strict=False):
+        if end > start:
+            pane.take(words[start:end], numbers[start:end], codes[start:end])

@@ -179,7 +179,7 @@ class Counting:
     def _recover(self, partitions: set[int], stream: ExactlyOnceStream) -> None:
         """Go on from the watermark that the last counts of a partition new to us had.
 
-        It stands beside the committed position. Only where an older program committed that it is looked for in the panes.
+        It stands beside the committed position. Only where an older program committed that, the panes are searched.
         """
         unknown = partitions - set(self._tallies)
         if not unknown:

@@ -46,15 +46,19 @@ class Verdict:
     def detail(self) -> dict[str, Any]:
         """What its event holds beside the ranked streams."""
         report, evidence = self.report, self.evidence
-        return {
-            "approximated": ["wasserstein", "wasserstein_sigma", "ks"],
-            "alert": self.judged.alarm,
-            "bins": {stream.name: stream.bins.current for stream in report.streams},
-            "reference_limited": report.reference_limited,
-            "by_scale": {str(scale): p for scale, p in evidence.by_scale.items()},
-            "limit": evidence.limit,
-            "run_length": evidence.run_length / (SHARERS if _sharing(self.together) else 1),
-        } | segments_of(report) | ({"joint": asdict(self.together)} if self.together is not None else {})
+        return (
+            {
+                "approximated": ["wasserstein", "wasserstein_sigma", "ks"],
+                "alert": self.judged.alarm,
+                "bins": {stream.name: stream.bins.current for stream in report.streams},
+                "reference_limited": report.reference_limited,
+                "by_scale": {str(scale): p for scale, p in evidence.by_scale.items()},
+                "limit": evidence.limit,
+                "run_length": evidence.run_length / (SHARERS if _sharing(self.together) else 1),
+            }
+            | segments_of(report)
+            | ({"joint": asdict(self.together)} if self.together is not None else {})
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """A reference of `rows` rows: its streams in column order, their tests' calibration, its segments, maybe a sample.
+    """A reference of `rows` rows: its streams in column order, their tests' calibration, segments, perhaps a sample.
 
     `errors`: how far the version was off on held-out rows; None in profiles from before there was that.
     """

@@ -80,7 +80,9 @@ def test_a_category_that_goes_with_other_numbers_is_seen():
 def test_what_is_missing_together_is_seen():
     def gone(frame, apart):
         missing = frame["cargo"].rank() < len(frame) / 4
-        return frame.assign(crew=frame["crew"].fillna(20).mask(missing.sample(frac=1, random_state=0).to_numpy() if apart else missing))
+        return frame.assign(
+            crew=frame["crew"].fillna(20).mask(missing.sample(frac=1, random_state=0).to_numpy() if apart else missing)
+        )
 
     reference = fitted(gone(rows(2_000, 1), False)).with_rows()
     found = judged(gone(rows(300, 2), True), of=reference)
@@ -89,7 +91,9 @@ def test_what_is_missing_together_is_seen():
 
 
 def test_what_stays_the_same_alarms_as_often_as_is_said():
-    found = [judged(rows(100 + seed, 1_000 + seed), of=fitted(rows(600, seed)).with_rows(), limit=0.1) for seed in range(120)]
+    found = [
+        judged(rows(100 + seed, 1_000 + seed), of=fitted(rows(600, seed)).with_rows(), limit=0.1) for seed in range(120)
+    ]
     p_values = np.array([each.p_value for each in found])
     assert (p_values <= 0.1).sum() <= 23  # twelve are expected; more in one of a thousand sets of seeds
     assert 35 <= (p_values <= 0.5).sum() <= 85

@@ -1,4 +1,4 @@
-"""The sample of whole rows: the same whatever the order, the pieces and the partitions, and no row that is not there."""
+"""The sample of whole rows: the same whatever the order, the pieces and the partitions; no row that is not there."""
 
 import functools
 import itertools
@@ -18,6 +18,7 @@ from longshore.monitor.sample import (
     Growing,
     Sample,
     both,
+    grow,
     narrow,
     priorities_of,
     row_bytes,
@@ -67,20 +68,23 @@ def test_a_sample_holds_just_the_rows_below_its_bound(samples, most):
     assert bits(of(whole.priorities, whole.bound)) == bits(whole), "each row is with its own priority"
 
 
-@given(st.lists(PRIORITIES, max_size=60), st.integers(1, 5), st.integers(1, 9))
+@given(st.lists(st.tuples(PRIORITIES, st.integers(0, 2)), max_size=90), st.integers(1, 5), st.integers(1, 40))
 @settings(deadline=None, max_examples=200)
-def test_a_sample_that_grows_row_by_row_is_that_of_all(priorities, most, step):
-    given_all, growing = np.array(priorities, dtype=np.uint64), Growing(most, Sample.nothing(SHAPE))
-    for at in range(0, len(given_all), step):
-        part = given_all[at : at + step]
+def test_samples_that_grow_in_pieces_are_those_of_all(rows, most, step):
+    growing = [Growing(most, Sample.nothing(SHAPE)) for _ in range(3)]
+    for at in range(0, len(rows), step):
+        piece = sorted(rows[at : at + step], key=lambda row: row[1])
+        words = np.array([priority for priority, _ in piece], dtype=np.uint64)
+        ends = np.cumsum(np.bincount([pane for _, pane in piece], minlength=3)).tolist()
 
-        def rows_at(near, part=part):
-            held = [of([p]) for p in part[near].tolist()]
+        def rows_at(near, words=words):
+            held = [of([p]) for p in words[near].tolist()]
             return np.concatenate([h.numbers for h in held]), np.concatenate([h.codes for h in held])
 
-        growing.add(part, rows_at)
-        assert sum(map(len, growing.waiting)) <= 4 * most + step
-    assert bits(growing.sample()) == bits(together([of(priorities)], most))
+        grow(growing, ends, words, rows_at)
+        assert all(sum(map(len, pane.waiting)) <= 4 * most for pane in growing)
+    for number, pane in enumerate(growing):
+        assert bits(pane.sample()) == bits(together([of([p for p, owner in rows if owner == number])], most))
 
 
 def test_what_nobody_knows_makes_the_whole_unknown():
@@ -112,7 +116,11 @@ def test_what_a_number_is_stored_as():
 
 def test_priorities_are_even_and_depend_on_every_part():
     random = np.random.default_rng(0)
-    times, values, codes = random.integers(0, 10**13, 20_000), random.integers(0, 9, (3, 20_000)) / 2, np.ones((1, 20_000), int)
+    times, values, codes = (
+        random.integers(0, 10**13, 20_000),
+        random.integers(0, 9, (3, 20_000)) / 2,
+        np.ones((1, 20_000), int),
+    )
     found = priorities_of(times, values, codes)
     assert len(np.unique(found)) == len(found)
     for shift in range(0, 64, 8):
@@ -156,7 +164,9 @@ def test_partitions_and_pieces_do_not_change_a_panes_sample(owners, cuts):
     whole = Tally()
     sampled().count(whole, values(), range(900))
     tallies, counters = [Tally() for _ in range(4)], [sampled(), sampled()]
-    for counter, (start, end) in zip(itertools.cycle(counters), itertools.pairwise([0, *sorted(cuts), 900]), strict=False):
+    for counter, (start, end) in zip(
+        itertools.cycle(counters), itertools.pairwise([0, *sorted(cuts), 900]), strict=False
+    ):
         parts = []
         for owner, tally in enumerate(tallies):
             held = [values()[i] for i in range(start, end) if owners[i] == owner]
