@@ -226,10 +226,10 @@ class PaneCounter:
             tallies[owner].panes[pane, version, route].ids.append(ids)
         if self._sample_rows:
             order, keys, ends = _stretches(panes)
-            at = rows[order]
-            held = [tallies[key >> PANE_BITS].panes[key & PANE_MASK, version, route].sample for key in keys]
-            words = priorities_of(columns.times, columns.values, codes)[at]
-            grow([one for one in held if one], ends, words, lambda near: counter.rows(columns, codes, at[near]))
+            places = rows[order]
+            samples = [tallies[key >> PANE_BITS].panes[key & PANE_MASK, version, route].sample for key in keys]
+            words = priorities_of(columns.times, columns.values, codes)[places]
+            grow([one for one in samples if one], ends, words, lambda near: counter.rows(columns, codes, places[near]))
 
     def _pane(self, tally: Tally, key: tuple[int, str, str], watched: Watched) -> Pane:
         held = tally.panes.get(key)
