@@ -168,7 +168,7 @@ class Episodes:
 
     def _await_once(self, episode: Episode) -> list[Told]:
         """Waits for labels, where they are all that is missing."""
-        if self.held or self.state.phase is not Phase.ALARM or not self._may_ask(episode) or episode.held:
+        if self.state.phase is not Phase.ALARM or not self._may_ask(episode) or episode.held:
             return []
         self.state.phase = Phase.AWAITING_LABELS
         have = self._fresh_labels(episode) - episode.labels_base
