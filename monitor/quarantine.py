@@ -19,7 +19,7 @@ import msgspec
 from longshore.monitor.episodes import Episodes, EpisodeState, Judged, Phase, Told
 from longshore.monitor.models import PREDICTION
 from longshore.monitor.quality.faults import ALL, Fault, FaultKind
-from longshore.monitor.quality.judge import REMEMBERED, Contents, QualityRules, faults_of, volume
+from longshore.monitor.quality.judge import REMEMBERED, Contents, QualityRules, faults_of, pooled, volume
 from longshore.monitor.windows import Filled
 
 CLEAN = 2
@@ -48,13 +48,18 @@ class Lasting(msgspec.Struct, frozen=True):
 
 
 class QuarantineState(msgspec.Struct):
-    """All that is remembered. `tainted`: streams of which no drift is believed; `waiting`: the episode told to wait."""
+    """All that is remembered. `tainted`: streams of which no drift is believed; `waiting`: the episode told to wait.
+
+    `unknown`: counts of the streams that have unknown categories (`judge.pooled`), of the windows of `version`.
+    """
 
     id: str = ""
     lasting: list[Lasting] = []
     tainted: list[str] = []
     waiting: str = ""
     rates: list[float] = []
+    unknown: dict[str, list[int]] = {}
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +135,16 @@ class Quarantine:
         return [Told("quarantined", detail, msgspec.structs.replace(episode), state.phase)]
 
     def _faults_in(self, filled: Filled, judged: Judged) -> list[Change]:
-        contents = Contents(filled.watched, filled.records, filled.counts, filled.sums, filled.ids, filled.aside)
         window, state = judged.window, self.state
+        before = state.unknown if state.version == judged.version else {}
+        contents = Contents(
+            filled.watched, filled.records, filled.counts, filled.sums, filled.ids, filled.aside, before
+        )
         rate = window.records / max(window.end - window.start, 1)
         found = [*faults_of(contents, self._rules), *self._volume(rate)]
         state.rates = [*state.rates, rate][-REMEMBERED:]
-        before, held = [fault.name for fault in self.faults], self.holds
+        state.unknown, state.version = pooled(contents, found), judged.version
+        names, held = [fault.name for fault in self.faults], self.holds
         if found and not state.lasting:
             state.id = hashlib.sha256(f"quality|{judged.version}|{window.start}".encode()).hexdigest()[:16]
         state.lasting = list(_gone_on(state.lasting, found, window.start))
@@ -143,7 +152,7 @@ class Quarantine:
             self._taint([stream.name for stream in filled.watched.profile.streams])
         else:
             state.tainted = []
-        return [self._change(found)] if [fault.name for fault in self.faults] != before else []
+        return [self._change(found)] if [fault.name for fault in self.faults] != names else []
 
     def _volume(self, rate: float) -> list[Fault]:
         return [] if FaultKind.VOLUME.value in self._rules.ignored else volume(self.state.rates, rate)

@@ -21,7 +21,7 @@ def at_least(found: int, rows: int, reference: int, reference_rows: int) -> floa
     if found <= max(0, both - reference_rows):
         return 1.0
     k = np.arange(found, min(both, rows) + 1, dtype=np.float64)
-    ways = _choose(both, k) + _choose(everything - both, rows - k) - _choose(everything, np.float64(rows))
+    ways = _choose(both, k) + _choose(everything - both, rows - k) - _choose(everything, np.full(1, float(rows)))
     return float(min(1.0, np.exp(ways).sum()))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import add
 
 import numpy as np
 
@@ -67,7 +69,8 @@ class QualityRules:
 class Contents:
     """What a window holds: fine counts and sums, int64[T]; the sketch of its ids, None where not all were sketched.
 
-    `aside`: late, future and unreadable records that are not among its `records`.
+    `aside`: late, future and unreadable records that are not among its `records`. `before`: by nominal stream, the
+    counts of the windows before that had unknown categories (`pooled`).
     """
 
     watched: Watched
@@ -76,6 +79,7 @@ class Contents:
     sums: Ints
     ids: IdSketch | None = None
     aside: tuple[int, int, int] = (0, 0, 0)
+    before: Mapping[str, list[int]] = field(default_factory=dict)
 
 
 def faults_of(contents: Contents, rules: QualityRules) -> list[Fault]:
@@ -109,7 +113,8 @@ def _streams(contents: Contents, rules: QualityRules) -> Iterator[Fault]:
         if stream.kind is Kind.NUMERIC:
             yield from numeric_faults(seen, limit, float(p))
         else:
-            yield from unseen(seen, limit)
+            before = contents.before.get(stream.name)
+            yield from unseen(seen, limit, None if before is None else np.array(before, dtype=np.int64))
             yield from constant(seen, limit, WHOLE, USUAL)
 
 
@@ -124,6 +129,14 @@ def _records(contents: Contents, rules: QualityRules) -> Iterator[Fault]:
             share = number / everything
             text = f"{share_text(share)} of the records {ASIDE_TEXTS[kind]}"
             yield Fault(kind, ALL, share, 0.0, bound, None, text)
+
+
+def pooled(contents: Contents, found: Iterable[Fault]) -> dict[str, list[int]]:
+    """The next window's `before`: of streams that have unknown categories, the counts so far."""
+    streams = zip(contents.watched.profile.streams, contents.watched.layout.split(contents.counts), strict=True)
+    counts = {stream.name: of_stream[:-1].tolist() for stream, of_stream in streams}
+    unknown = [fault.stream for fault in found if fault.kind in (FaultKind.TYPO, FaultKind.UNSEEN)]
+    return {name: list(map(add, counts[name], contents.before.get(name, repeat(0)))) for name in unknown}
 
 
 def volume(rates: list[float], rate: float) -> list[Fault]:

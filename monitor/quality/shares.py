@@ -16,8 +16,9 @@ MISSING_FLOOR = 0.05
 UNSEEN_FLOOR = 0.01
 """The same of categories that the reference does not have."""
 
-TYPO_EVIDENCE = 2.0
-"""Log-likelihood by which "one category is spelled otherwise" has to beat "a new one was added to all"."""
+TYPO_EVIDENCE = 0.0
+"""Log-likelihood by which "one category is spelled otherwise" has to beat "a new one was added to all": retraining is
+held where both are as likely. One window may be wrong; all that had the unknown category decide together."""
 
 
 def missing(seen: Seen, limit: float) -> list[Fault]:
@@ -32,11 +33,12 @@ def missing(seen: Seen, limit: float) -> list[Fault]:
     return [Fault(FaultKind.MISSING, seen.name, share, expected, bound, p, text)]
 
 
-def unseen(seen: Seen, limit: float) -> list[Fault]:
+def unseen(seen: Seen, limit: float, before: Ints | None = None) -> list[Fault]:
     """More values of no known category than chance and the floor allow; a typo where one category lost as many.
 
     The reference's categories with a single row say how often a row is of a category that it does not have (Good 1953);
     one more than those is taken as its share, to be on the safe side.
+    `before`: the counts without *missing* of the windows before that had such values, too; they help to tell which.
     """
     k, n, m = int(seen.counts[-2]), int(seen.counts.sum()), _rows(seen)
     k0 = int(seen.profile.counts[-2]) + int((seen.profile.counts[:-2] == 1).sum()) + 1
@@ -45,7 +47,8 @@ def unseen(seen: Seen, limit: float) -> list[Fault]:
     if p > limit or share - expected < UNSEEN_FLOOR:
         return []
     bound = max(expected + UNSEEN_FLOOR, least_unlikely(limit, n, k0, m) / n)
-    lost = _renamed(seen.profile.counts[:-2], seen.counts[:-2], k)
+    known = seen.counts[:-1] if before is None else seen.counts[:-1] + before
+    lost = _renamed(seen.profile.counts[:-2], known[:-1], int(known[-1]))
     if lost is None:
         text = f"{seen.name} has a category that the reference does not have in {share_text(share)} of the records"
         return [Fault(FaultKind.UNSEEN, seen.name, share, expected, bound, p, text)]

@@ -81,7 +81,7 @@ def wrong_unit(seen: Seen, limit: float) -> list[Fault]:
         return []
     score = np.where(good, fits.gap / near + fits.size / allowed + HANDICAP, np.inf)
     at = int(np.argmin(score))
-    if seen.single(seen.beyond(), max(1, round(FACTORS[at]))):
+    if all(seen.single(seen.beyond(), max(1, round(each))) for each in FACTORS[good]):
         return []  # a code for "unknown"
     share, factor = float(fits.share[at]), factor_text(float(FACTORS[at]))
     of = "all values" if share > 0.97 else f"{share_text(share)} of the values"
@@ -95,7 +95,7 @@ def factor_text(factor: float) -> str:
 
 
 def _gross() -> npt.NDArray[np.bool_]:
-    return np.abs(np.log(FACTORS)) >= np.log(GROSS)
+    return np.asarray(np.abs(np.log(FACTORS)) >= np.log(GROSS))
 
 
 def _fits(seen: Seen, reference: Floats, current: Floats) -> _Fits:

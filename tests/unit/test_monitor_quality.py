@@ -1,5 +1,6 @@
 """Faults of the data are named, drift is not taken for one, and without either nothing is told."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,7 +16,7 @@ from longshore.monitor.identities import IdSketch, hashed
 from longshore.monitor.models import Watched
 from longshore.monitor.quality.chance import at_least, least_unlikely
 from longshore.monitor.quality.faults import ALL, FaultKind
-from longshore.monitor.quality.judge import Contents, QualityRules, faults_of, level, volume
+from longshore.monitor.quality.judge import Contents, QualityRules, faults_of, level, pooled, volume
 from longshore.monitor.quality.units import FACTORS, factor_text
 from longshore.schema import Kind
 
@@ -185,3 +186,21 @@ def test_the_least_unlikely_number_is_the_first_below_the_limit(rows_now, refere
     if at <= rows_now:
         assert at_least(at, rows_now, min(k0, reference_rows), reference_rows) <= 1e-3
     assert at_least(at - 1, rows_now, min(k0, reference_rows), reference_rows) > 1e-3
+
+
+def test_windows_that_had_an_unknown_category_tell_together_whether_it_is_a_typo():
+    """A twentieth in each: a window alone may take one for the other, eight hardly do."""
+
+    def told(change, seed):
+        random, before = np.random.default_rng(seed), {}
+        for at in range(8):
+            frame = rows(1_000, 100 * seed + at)
+            hit = change(frame["flag"], random.random(1_000))
+            held = contents(frame.assign(flag=frame["flag"].where(~hit, "XX")))
+            found = faults_of(replace(held, before=before), RULES)
+            before = pooled(replace(held, before=before), found)
+        return names(found)
+
+    for seed in range(5):
+        assert told(lambda _, chance: chance < 0.05, seed) == {("unseen", "flag")}
+        assert told(lambda flags, chance: (flags == "NO") & (chance < 0.25), seed) == {("typo", "flag")}
