@@ -7,7 +7,7 @@ Only integers leave here, so that batches, members and orders add up to the same
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,15 +136,23 @@ def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
     segments = segment_totals(profile, joined.segments[rows], errors, each, len(panes))
     two = profile.errors is not None and len(profile.errors.classes) > 0
     classes = class_counts(joined.predictions[rows], labels, each, len(panes)) if two else None
-    return [
-        ErrorDelta(
-            int(pane), joined.version, joined.route, watched.name, *by_pane[i].tolist(), *intervals[i].tolist(),
-            bins="" if bins is None else pack_small(bins[i]),
-            segments="" if segments is None else pack_counts(segments[i].ravel()),
-            classes="" if classes is None else pack_small(classes[i]),
+    found = []
+    for i, pane in enumerate(panes.tolist()):
+        key = (pane, joined.version, joined.route, watched.name)
+        packed = (
+            "" if bins is None else pack_small(bins[i]),
+            "" if segments is None else pack_counts(segments[i].ravel()),
+            "" if classes is None else pack_small(classes[i]),
         )
-        for i, pane in enumerate(panes.tolist())
-    ]  # fmt: skip
+        found.append(_delta(key, [*by_pane[i].tolist(), *intervals[i].tolist()], packed))
+    return found
+
+
+def _delta(key: tuple[int, str, str, str], values: Sequence[int], packed: tuple[str, str, str]) -> ErrorDelta:
+    """A delta of its pane, version, route and layout, its `numbers`, and its packed bins, segments and classes."""
+    n, error, absolute, squared, fourth, label, label_squared, covered, intervals = values
+    sums = (n, error, absolute, squared, fourth, label, label_squared, covered, intervals)
+    return ErrorDelta(*key, *sums, *packed)
 
 
 def _totals(scales: Scales, predictions: Floats, labels: Floats) -> tuple[Ints, Ints]:
@@ -210,12 +218,9 @@ def together(one: ErrorDelta, other: ErrorDelta) -> ErrorDelta:
     bins = [unpack_small(delta.bins) for delta in (one, other)]
     segments = [unpack_counts(delta.segments) if delta.segments else np.zeros(0, np.int64) for delta in (one, other)]
     classes = [unpack_small(delta.classes) for delta in (one, other)]
-    return ErrorDelta(
-        one.pane, one.version, one.route, one.layout, *summed,
-        bins=pack_small(_added(bins)),
-        segments=pack_counts(added) if len(added := _added(segments)) else "",
-        classes=pack_small(_added(classes)),
-    )  # fmt: skip
+    added = _added(segments)
+    packed = (pack_small(_added(bins)), pack_counts(added) if len(added) else "", pack_small(_added(classes)))
+    return _delta((one.pane, one.version, one.route, one.layout), list(summed), packed)
 
 
 def numbers(delta: ErrorDelta) -> tuple[int, ...]:

@@ -265,7 +265,7 @@ def _small(held: str, more: str) -> str:
 
 
 def _together(one: Ints, other: Ints) -> Ints:
-    return np.minimum(one + other, MOST)
+    return np.asarray(np.minimum(one + other, MOST), dtype=np.int64)
 
 
 def _ratio(now: float, then: float) -> float:

@@ -93,7 +93,7 @@ def weights_for(rows: int) -> Floats:
     shifts, widths = np.array(BETS).T
     divergence = 0.5 * (shifts**2 + widths**2 - 1.0) - np.log(widths)
     resolved = divergence * rows >= RESOLVED
-    return resolved / max(1, np.count_nonzero(resolved))
+    return np.asarray(resolved / max(1, np.count_nonzero(resolved)), dtype=np.float64)
 
 
 def grown(evidence: Floats, labels: Floats | int, increments: Floats) -> Floats:
