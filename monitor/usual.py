@@ -16,9 +16,7 @@ USUAL_LEVELS = np.array([0.5, 0.95, 0.99])
 USUAL_SIZES = (100, 1_000, 10_000)
 
 
-def usual_distances(
-    columns: Sequence[Coded], coarse: Sequence[Ints], drawn: Ints, windows: Sequence[Ints]
-) -> Floats:
+def usual_distances(columns: Sequence[Coded], coarse: Sequence[Ints], drawn: Ints, windows: Sequence[Ints]) -> Floats:
     """Distances of each window from a reference sample, float64[windows, streams, metrics].
 
     `coarse` maps each stream's codes to deciles; the columns' rows were `drawn` int64[n] times; `windows` are
@@ -59,7 +57,8 @@ def _mover(column: Coded, reference: Floats, deciles: Ints) -> Callable[[Ints], 
         if not len(below) or not below[-1] or not current[:-1].any():
             return 0.0, 0.0
         between = np.abs(below - _distribution(current[:-1]))
-        return float(between[:-1] @ gaps), float(between.max())
+        # BLAS would take several threads for a sum so short, and they wait for one another.
+        return float(np.einsum("i,i", between[:-1], gaps)), float(between.max())
 
     return moved
 

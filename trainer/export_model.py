@@ -41,7 +41,11 @@ def neighbours(graph: Graph, matrix: str, step: Neighbours) -> str:
         for tree, value in zip(forest.estimators_, values, strict=True)
     ]
     around = graph.trees(graph.to_double(matrix), trees, [0.0] * step.width * len(step.leaves), "hood")
-    return graph.add("Concat", [matrix, around], "features_and_hood", axis=1)
+    parts, (own, theirs) = [matrix, around], step.compared()
+    if own:
+        sides = [graph.gather(matrix, own, "own"), graph.gather(around, theirs, "theirs")]
+        parts.append(graph.add("Sub", sides, "above_hood"))
+    return graph.add("Concat", parts, "features_and_hood", axis=1)
 
 
 def prediction(graph: Graph, matrix: str, steps: dict[str, Any]) -> str:

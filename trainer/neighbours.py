@@ -29,9 +29,10 @@ FINE_UNTIL = 20_000
 
 
 class Neighbours(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Appends to a float32 matrix what is around each row, `width` columns for each of `leaves`.
+    """Appends to a float32 matrix what is around each row, `width` columns and more for each of `leaves`.
 
     They are the mean target, the means of the columns `means`, and the logarithm of how far the neighbourhood reaches.
+    Behind all of them stands how far a row's own `means` are above those around it, again for each of `leaves`.
     `places` are the columns that say where a row is; `leaves` the least entities in a neighbourhood, a narrow and a
     wide one. An entity counts once, with the means of its rows. `fit_transform` (for training rows) leaves a row's own
     entity out of its features, `transform` (for rows never seen) has all.
@@ -53,8 +54,13 @@ class Neighbours(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     @property
     def width(self) -> int:
-        """Columns for each of `leaves`."""
+        """What is told of each neighbourhood."""
         return 2 + len(self.means)
+
+    def compared(self) -> tuple[list[int], list[int]]:
+        """Which columns of the matrix are compared with which of those that are appended, counted from the first."""
+        theirs = [i * self.width + 1 + j for i in range(len(self.leaves)) for j in range(len(self.means))]
+        return list(self.means) * len(self.leaves), theirs
 
     def fit(
         self, matrix: Singles, y: Floats, groups: Indexes | None = None, weights: Floats | None = None
@@ -76,7 +82,7 @@ class Neighbours(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.forests_: list[ExtraTreesRegressor] = []
         self.values_: list[list[Floats]] = []
         found = [self._learn(least, place.astype(np.float32), np.column_stack(facts), weight) for least in self.leaves]
-        return _appended(matrix, [each[entity] for each in found])
+        return self._appended(matrix, [each[entity] for each in found])
 
     def transform(self, matrix: Singles) -> Singles:
         """The matrix with what is around each row as its last columns, float32."""
@@ -86,7 +92,12 @@ class Neighbours(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
             for leaf, value in zip(forest.apply(place).T, values, strict=True):
                 total += value[leaf]
             found.append(total)
-        return _appended(matrix, found)
+        return self._appended(matrix, found)
+
+    def _appended(self, matrix: Singles, found: list[Floats]) -> Singles:
+        around = np.concatenate([each.astype(np.float32) for each in found], axis=1)
+        own, theirs = self.compared()
+        return np.concatenate([matrix, around, matrix[:, own] - around[:, theirs]], axis=1)
 
     def _learn(self, least: int, place: Singles, facts: Floats, weight: Floats) -> Floats:
         """Maps with at least so many entities in a leaf; what is around each entity without it, [entities, width]."""
@@ -128,7 +139,3 @@ def _variance(leaf: Indexes, place: Singles, nodes: int) -> Floats:
     middle = _sums(leaf, place, nodes) / count
     apart: Floats = (_sums(leaf, (place - middle[leaf]) ** 2, nodes) / count).sum(axis=1)
     return apart
-
-
-def _appended(matrix: Singles, found: list[Floats]) -> Singles:
-    return np.concatenate([matrix, *(each.astype(np.float32) for each in found)], axis=1)

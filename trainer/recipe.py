@@ -70,8 +70,8 @@ class Clusters:
 
 Missing = Literal["median", "most frequent", "drop column", "drop row"]
 """What stands for a value that is missing, or no finite float32: its column's median, or its most frequent value (for
-categories, too). Or nothing does: a column that had such values is a constant, which tells a model nothing; or rows with
-missing features are not fitted on (and answered with the median, as every record is)."""
+categories, too). Or nothing does: a column that had such values is a constant, which tells a model nothing; or rows
+with missing features are not fitted on (and answered with the median, as every record is)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,8 @@ class Preparation:
     `derived`: ratios and turned axes; `curves`: heavy tails drawn in, likeness to typical values, ordinal buckets;
     `clusters`: how many centres on the map; `hood`: prices of the neighbourhood (`longshore.trainer.neighbours`);
     `missing`, `ordinal`: as in `Recipe`; `select`: only columns that matter to a small forest; `target`: what the model
-    predicts, turned back afterwards, and `bounded`: kept within what targets were seen. What a schema has no columns for
-    is left out.
+    predicts, turned back afterwards, and `bounded`: kept within what targets were seen. What a schema has no columns
+    for is left out.
     """
 
     derived: bool = True

@@ -46,9 +46,7 @@ def test_what_is_fitted_is_in_the_fingerprint_and_what_people_read_is_not(tmp_pa
     assert first == quality.of_product(data, "full") != quality.of_product(data, "quick")
     data.write_text("a\n2\n")
     assert first != quality.of_product(data, "full")
-    plain, told, other = (
-        splits.code_of(ast.parse(text)) for text in ("x = 1", '"""Said."""\nx = 1  # why', "x = 2")
-    )
+    plain, told, other = (splits.code_of(ast.parse(text)) for text in ("x = 1", '"""Said."""\nx = 1  # why', "x = 2"))
     assert plain == told != other
 
 

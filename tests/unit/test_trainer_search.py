@@ -169,10 +169,11 @@ def test_a_neighbourhood_tells_who_lives_there_and_how_far_it_reaches() -> None:
     other = matrix.copy()
     other[0, 2] += 1_000
     step = Neighbours((0, 1), (2,), leaves=(3,))
-    before, after = (step.fit_transform(each, np.zeros(200))[:, 3:] for each in (matrix, other))
+    before, after = (step.fit_transform(each, np.zeros(200))[:, 3:6] for each in (matrix, other))
     assert before[0, 1] == after[0, 1] and np.count_nonzero(np.abs(after[:, 1] - before[:, 1]) > 1) >= 2
-    unseen = step.fit(matrix, np.zeros(200)).transform(np.array([[0.5, 0, 0], [150, 0, 0]], dtype=np.float32))[:, 3:]
+    unseen = step.fit(matrix, np.zeros(200)).transform(np.array([[0.5, 0, 0], [150, 0, 0]], dtype=np.float32))[:, 3:7]
     np.testing.assert_allclose(unseen[:, 1], [60, 20], atol=1.5)
+    np.testing.assert_array_equal(unseen[:, 3], -unseen[:, 1])  # their own ages, which are 0, above those around
     assert before[town, 2].mean() + 5 < before[~town, 2].mean() and unseen[0, 2] + 5 < unseen[1, 2]
 
 

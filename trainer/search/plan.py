@@ -1,7 +1,7 @@
-"""The search as a fixed sequence: shortlist, preparation, settings, mixtures, choice, bounds. Each goes on with the best.
+"""The search in fixed steps: shortlist, preparation, settings, mixtures, choice, bounds. Each goes on with the best.
 
 1. *shortlist*: one design of each family, on half of each fold's training rows.
-2. *preparation*: the best family's preparation: neighbourhoods, then every other choice upon what that gave; what brings
+2. *preparation*: the best family's: neighbourhoods, then every other choice upon what that gave; what brings
    enough stays, of several the best one or, if that brings enough once more, all of them together.
 3. *settings*: settings of the leading families drawn at random, successively halved (Jamieson & Talwalkar 2016): many
    on part of the rows, the best of them on all.
@@ -64,7 +64,11 @@ def search(runner: Runner, seed: int, max_trees: int, told: Told) -> Found:
     held = bounded(chosen, runner.folds)
     if held.rmse < chosen.rmse:
         told(held)
-        mixed, chosen, why = [*mixed, held], held, f"{why}; within the bounds of the training targets it is better still"
+        mixed, chosen, why = (
+            [*mixed, held],
+            held,
+            f"{why}; within the bounds of the training targets it is better still",
+        )
     return Found(_ranked([*short, *tuned, *prepared, *mixed]), chosen, why)
 
 

@@ -31,7 +31,7 @@ class Matrices:
     unseen: Singles
 
 
-def matrices(key: str, rows: LabelledRows, outside: Indexes, inside: Indexes, recipe: Recipe, seed: int) -> Matrices:
+def matrices(rows: LabelledRows, outside: Indexes, inside: Indexes, recipe: Recipe, *, seed: int, key: str) -> Matrices:
     """The rows `outside`, which the preparation is fitted on, and those `inside`; `key` names all that is given."""
     del key
     learned, unseen = rows.take(outside), rows.take(inside)

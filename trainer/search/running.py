@@ -241,12 +241,9 @@ def fit_fold(
 ) -> FoldFit:
     """Fit a design on the rows `outside` and predict those `inside`; `kept`: where and as what prepared rows are."""
     began, recipe = time.thread_time(), recipe_of(rows, design)
-    if kept is None:
-        made = matrices("", rows, outside, inside, recipe, design.seed)
-    else:
-        folder, key = kept
-        memory = joblib.Memory(folder, verbose=0).cache(matrices, ignore=GIVEN)
-        made = memory(repr((key, recipe, design.seed)), rows, outside, inside, recipe, design.seed)
+    folder, key = kept or (None, "")
+    prepare = joblib.Memory(folder, verbose=0).cache(matrices, ignore=GIVEN)  # no folder: nothing is kept
+    made = prepare(rows, outside, inside, recipe, seed=design.seed, key=repr((key, recipe, design.seed)))
     prediction, learned = fitted_on(design, made, rows.target[outside])
     return FoldFit(prediction, learned.astype(np.float32), time.thread_time() - began)
 

@@ -127,4 +127,3 @@ def drawn(design: Design, count: int) -> list[Design]:
         settings = tuple((name, values[chance.integers(len(values))]) for name, values in ranges.items())
         found.setdefault(settings, replace(design, name=f"{design.family} {len(found) + 1}", settings=settings))
     return list(found.values())
-
