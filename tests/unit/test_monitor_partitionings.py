@@ -36,8 +36,8 @@ MOST_PARTITIONS, MOST_PIECES = 6, 24
 OF_PLACES = {"offset", "replay_from", "watermark", "read", "look"}
 """What a snapshot says of offsets and partitions, and of provisional verdicts, not of records."""
 
-ADDED = [one.name for one in fields(Pane) if one.name != "watched"]
-"""Of a pane, what is added up."""
+ADDED = [one.name for one in fields(Pane) if one.name not in ("watched", "sample")]
+"""Of a pane, what is added up (its sample has tests of its own: test_monitor_sample.py)."""
 
 COUNTERS = [PaneCounter(SCHEMA, PROFILES, pane_ms=PANE_MS, lateness_ms=LATENESS_MS) for _ in range(3)]
 LABELS = [(pane, 40) for pane in range(SHIFT_AT * STEP_MS // PANE_MS, TOTAL * STEP_MS // PANE_MS)]
