@@ -28,8 +28,8 @@ from longshore.schema import Kind, Schema
 
 _NONE = np.zeros(0, dtype=np.int64)
 
-CHUNK = min(2_048, SUM_CHUNK)
-"""Rows counted at once: a column, its bins and its values stay in the cache, and a float64 holds their sums exactly."""
+CHUNK = SUM_CHUNK
+"""Rows counted at once: a float64 holds the sums of their fixed-point values exactly."""
 
 MOST_PANES = 32
 """Panes counted at once: bounds the memory where event time jumps about."""

@@ -6,7 +6,7 @@ to itself at a glance. Nothing but speed depends on what is known here: whoever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 MOST = 64
@@ -14,6 +14,9 @@ MOST = 64
 
 LONGEST = 200
 """Characters of a text that is known."""
+
+Many = Callable[[Sequence[bytes]], list[Any]]
+"""Decodes several values."""
 
 
 class Familiar:
@@ -24,12 +27,12 @@ class Familiar:
     """
 
     def __init__(
-        self, make: Callable[[Mapping[str, Any], Mapping[str, Any]], Any], outer: Iterable[str], inner: dict[str, bool]
+        self, make: Callable[[Mapping[str, Any], Mapping[str, Any]], Many], outer: Iterable[str], inner: dict[str, bool]
     ) -> None:
         self._make, self._outer = make, tuple(outer)
         self._inner = {name: nullable for name, nullable in inner.items() if name not in self._outer}
         self._known: dict[str, set[str]] = {name: set() for name in (*self._outer, *self._inner)}
-        self.decode: Callable[[bytes], Any] | None = None
+        self.decode: Many | None = None
         """None as long as nothing is known."""
 
     def learn(self, rows: list[Any]) -> None:

@@ -5,11 +5,12 @@ All ways accept the same predictions with the same values; what a good record is
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from operator import add
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from longshore.codec import MAX_DEPTH, MAX_EVENT_TIME, MAX_RECORD_BYTES, Codec
 from longshore.columns import fill, fill_whole
-from longshore.monitor.familiar import Familiar
+from longshore.monitor.familiar import Familiar, Many
 from longshore.monitor.identities import Hashes, hashed
 from longshore.profile import Floats, Ints
 from longshore.records import UNREADABLE
@@ -72,13 +73,13 @@ class ScoredDecoder:
         nullable = {field.name: field.nullable for field in schema.nominal}
         self._familiar = Familiar(self._known_only, ("model_version", "route"), nullable)
 
-    def _known_only(self, outer: Mapping[str, Any], inner: Mapping[str, Any]) -> Callable[[bytes], Any]:
+    def _known_only(self, outer: Mapping[str, Any], inner: Mapping[str, Any]) -> Many:
         """A decoder that refuses fields unknown to the schema; some fields with types of their own."""
         fields = [(name, kind, *_default(self._row, name)) for name, kind in inner.items()]
         strict = msgspec.defstruct(
             "Strict", fields, bases=(self._row,), kw_only=True, forbid_unknown_fields=True, gc=False
         )
-        return _decoder(strict, outer)
+        return _decoder_of_many(_scored(strict, outer))
 
     def decode(self, values: Sequence[bytes | None]) -> ScoredColumns:
         """The readable ones of n values, in order."""
@@ -97,8 +98,6 @@ class ScoredDecoder:
 
     def _all(self, values: Sequence[Any]) -> ScoredColumns:
         """Every value decoded with its record; raises if there may be anything wrong with any."""
-        if max(map(len, values), default=0) > MAX_RECORD_BYTES:
-            raise _DoubtError
         *read, records = _fields(self._rows(values), len(READ) + 1)
         ids, _, _, *fields = _fields(records, 3 + self._numeric + self._nominal)
         table = np.empty((self._numeric + 1, len(values)))
@@ -115,6 +114,8 @@ class ScoredDecoder:
         """
         if not self._strangers and (rows := self._of_schema(values)) is not None:
             return rows
+        if max(map(len, values), default=0) > MAX_RECORD_BYTES:
+            raise _DoubtError
         if not all(map(bytes.isascii, values)):
             for value in values:
                 value.decode("utf-8")
@@ -129,11 +130,11 @@ class ScoredDecoder:
         """The values with their records, None if one is not valid or has a field unknown to the schema."""
         if self._familiar.decode is not None:
             try:
-                return list(map(self._familiar.decode, values))
+                return self._familiar.decode(values)
             except msgspec.ValidationError:
                 pass
         try:
-            rows = list(map(self._strict, values))
+            rows = self._strict(values)
         except msgspec.ValidationError:
             return None
         self._familiar.learn(rows)
@@ -164,9 +165,35 @@ class _DoubtError(Exception):
     """Something may be wrong with a value: each must be looked at."""
 
 
-def _decoder(record: Any, kinds: Mapping[str, Any] | None = None) -> Callable[[bytes], Any]:
-    fields = (READ | dict(kinds or {})).items()
-    return msgspec.json.Decoder(msgspec.defstruct("Scored", [*fields, ("record", record)], gc=False)).decode
+def _scored(record: Any, kinds: Mapping[str, Any]) -> Any:
+    return msgspec.defstruct("Scored", [*(READ | dict(kinds)).items(), ("record", record)], gc=False)
+
+
+def _decoder(record: Any) -> Callable[[bytes], Any]:
+    return msgspec.json.Decoder(_scored(record, {})).decode
+
+
+def _decoder_of_many(scored: Any) -> Many:
+    """Decodes values in one call, which takes a tenth less: each as if alone, or it raises.
+
+    A mark stands between two values, which no value can know. So if there is one between any two documents and nowhere
+    else, each value is just one document.
+    """
+    mark = secrets.token_hex(8)
+    between, decode = f'"{mark}"'.encode(), msgspec.json.Decoder(scored | Literal[mark]).decode_lines
+
+    def many(values: Sequence[bytes]) -> list[Any]:
+        if not values:
+            return []
+        together = between.join(values)
+        if len(together) > MAX_RECORD_BYTES and max(map(len, values)) > MAX_RECORD_BYTES:
+            raise _DoubtError
+        found = decode(together)
+        if len(found) != 2 * len(values) - 1 or found[1::2].count(mark) != len(values) - 1:
+            raise _DoubtError
+        return found[::2]
+
+    return many
 
 
 def _default(row: Any, name: str) -> tuple[Any, ...]:

@@ -79,6 +79,22 @@ def test_an_odd_frame_is_judged_against_itself_without_an_alert(name):
     assert all(0 <= stream.p_value <= 1 for stream in report.streams)
 
 
+@pytest.mark.parametrize("name", ["infinities", "things"])
+@pytest.mark.filterwarnings("error")
+def test_an_odd_frame_is_judged_together_and_watched_without_a_traceback(name):
+    frame = pd.concat([ODD[name]] * 4, ignore_index=True)
+    reference = Reference.fit(frame)
+    joint = reference.compare(frame, joint=True).joint
+    assert (joint.alert, joint.reason) == (False, "")
+    assert "not enough data" in reference.compare(frame[:1], joint=True).joint.reason
+    watch = reference.watch(step=10)
+    assert len(watch.add(frame)) == 12 and watch.add(frame[:1]) == []
+    assert not any(seen.alert for seen in watch.add(frame))
+    with pytest.raises(DataError, match="no rows"):
+        watch.add(frame[:0])
+    assert len(reference.with_rows().sample) == 120
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_column_that_was_never_there_alarms_when_it_is_and_the_other_way_round():
     full, none = (pd.DataFrame({"x": values}) for values in (np.arange(300.0), np.full(300, np.nan)))

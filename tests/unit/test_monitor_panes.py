@@ -91,6 +91,22 @@ def test_what_is_no_prediction_and_what_names_an_unknown_version_is_tallied_asid
     assert sum(delta.records for delta in message.panes) == 3
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [VALUES[0] + VALUES[1], b""],
+        [VALUES[0] + b"\n" + VALUES[1], b" "],
+        [VALUES[0][:-1], b"}"],
+        [VALUES[0].replace(b'"record":', b'"x":[{}'), b'{}],"record":{}}', VALUES[1] + VALUES[2]],
+        [b'"mark"', b"null", b"[]", b"{}"],
+    ],
+)
+def test_values_that_are_no_documents_by_themselves_are_none_together(odd):
+    (message,) = counted([*VALUES[:5], *odd, *VALUES[5:10]], [])
+    assert message.unreadable == len(odd)
+    assert merged([message]) == merged(counted(VALUES[:10], []))
+
+
 def test_labels_count_by_the_event_time_of_their_record():
     values = [msgspec.json.encode({"event_time": when}) for when in (0, 999, 1_000, 5_500)]
     assert counter().count_labels(2, [*values, b"junk"]).panes == [(0, 2), (1, 1), (5, 1)]
