@@ -8,6 +8,7 @@ in `service_count`, `service_join`, `service_decide` and `service_notify`.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 from longshore.config import Settings
 from longshore.heap import collect_seldom
 from longshore.kafka.exactly_once import AtLeastOnce, ExactlyOnce
+from longshore.kafka.first_start import fix_start
 from longshore.monitor.alerts.configured import has_receivers, targets_of
 from longshore.monitor.alerts.targets import Target
 from longshore.monitor.models import Profiles
 from longshore.monitor.service_count import Counting, watermarks_from_panes
 from longshore.monitor.service_decide import Deciding
 from longshore.monitor.service_join import group_of, joining_of
-from longshore.monitor.service_notify import Notifying, begin
+from longshore.monitor.service_notify import Notifying
 from longshore.monitor.service_relay import Relaying
 from longshore.schema import Schema
 from longshore.service import Runtime
@@ -154,7 +156,8 @@ def run_notify(settings: Settings, schema: Schema, runtime: Runtime, *, target: 
     """Tell one target of what `drift.events` tells until `runtime.stop`."""
     topic = Topics.of(settings.topic_prefix, schema).events
     group = f"{settings.topic_prefix}{settings.monitor.group}.notify.{target.name}"
-    begin(settings, group, topic)
+    # Not with the alerts of last year, and fixed for good: a crash before the first delivery must not move it.
+    fix_start(settings, group, topic, int((time.time() - settings.alerts.look_back_s) * 1_000))
     notifying = Notifying(settings, target)
     stream = AtLeastOnce(settings, group=group, topics=[topic], on_revoked=notifying.forget, on_lost=notifying.forget)
     try:

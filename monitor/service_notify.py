@@ -17,8 +17,7 @@ import structlog
 
 from longshore import telemetry
 from longshore.config import Settings
-from longshore.errors import AbortedError, UnavailableError
-from longshore.kafka.admin import committed_offsets, offsets_since, set_offsets
+from longshore.errors import AbortedError
 from longshore.monitor.alerts.notice import Notice, is_told
 from longshore.monitor.alerts.post import post
 from longshore.monitor.alerts.targets import Post, Target
@@ -36,21 +35,6 @@ MOST_WAITING = 10_000
 
 COMMIT_INTERVAL_S = 1.0
 """How often positions that only passed over verdicts are committed."""
-
-
-def begin(settings: Settings, group: str, topic: str) -> None:
-    """Where a group that never committed begins: `alerts.look_back_s` ago, not with the topic's first alert of old.
-
-    Fixed before anything is read: a crash before the first delivery must not move it.
-    """
-    if committed_offsets(settings, group, topic):
-        return
-    since_ms = int((time.time() - settings.alerts.look_back_s) * 1_000)
-    try:
-        set_offsets(settings, group, topic, offsets_since(settings, topic, since_ms))
-    except UnavailableError:
-        if not committed_offsets(settings, group, topic):  # another member has done it and is in the group
-            raise
 
 
 class Notifying:

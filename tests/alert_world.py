@@ -12,8 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import msgspec
+from confluent_kafka import Consumer, TopicPartition
 
 from longshore.config import Settings
+from longshore.kafka.consuming import asking_config
 from longshore.kafka.writer import Writer
 from longshore.monitor.alerts.signature import verify
 from longshore.records import FINAL, PROVISIONAL, DriftEvent, Moved, Window
@@ -60,6 +62,16 @@ def write(settings: Settings, topic: str, events: Iterable[DriftEvent]) -> None:
     with Writer(settings) as writer:
         for one in events:
             writer.send(topic, b"ships", msgspec.json.encode(one))
+
+
+def committed(settings: Settings, group: str, topic: str) -> dict[int, int]:
+    """What a group has committed of a topic with one partition."""
+    consumer = Consumer(asking_config(settings, group))
+    try:
+        (found,) = consumer.committed([TopicPartition(topic, 0)], timeout=5)
+    finally:
+        consumer.close()
+    return {0: found.offset} if found.error is None and found.offset >= 0 else {}
 
 
 @dataclass(frozen=True)

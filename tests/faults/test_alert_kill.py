@@ -6,12 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.alert_world import SECRET, STEPS, Receiver, episodes, write
+from tests.alert_world import SECRET, STEPS, Receiver, committed, episodes, write
 from tests.services import services
 from tests.waiting import eventually
 
 from longshore.config import Settings
-from longshore.kafka.admin import committed_offsets, create_topics, end_offsets
+from longshore.kafka.admin import create_topics, end_offsets
 from longshore.local.stack import Endpoints
 from longshore.schema import districts
 from longshore.topics import Topics
@@ -39,14 +39,14 @@ def test_a_kill_in_the_middle_of_a_request_repeats_one_and_loses_none(
             killed = run.start("monitor", "--role", "notify")
             eventually(receiver.inside.is_set, 60, what="the slow request")
             before = {0: receiver.taken()[-1]["source"]["offset"]}
-            eventually(lambda: committed_offsets(settings, group, topics.events) == before, what="what came before")
+            eventually(lambda: committed(settings, group, topics.events) == before, what="what came before")
             killed.kill()
             killed.wait()
             receiver.let_go()
             second = run.start("monitor", "--role", "notify")
             eventually(lambda: len(receiver.taken()) == 20, 60, what="all state changes")
             end = end_offsets(settings, topics.events)
-            eventually(lambda: committed_offsets(settings, group, topics.events) == end, what="its position")
+            eventually(lambda: committed(settings, group, topics.events) == end, what="its position")
             second.terminate()
             assert second.wait(20) == 0
             assert SECRET not in run.logs() and "team=a" not in run.logs()

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
-from tests.alert_world import SECRET, STEPS, Receiver, episodes, event, write
+from tests.alert_world import SECRET, STEPS, Receiver, committed, episodes, event, write
 from tests.waiting import eventually
 
 from longshore import telemetry
@@ -20,7 +20,7 @@ from longshore.cli.app import App
 from longshore.cli.doctor import _alerts
 from longshore.config import Settings
 from longshore.errors import UnavailableError
-from longshore.kafka.admin import committed_offsets, create_topics, end_offsets
+from longshore.kafka.admin import create_topics, end_offsets
 from longshore.monitor.alerts.configured import targets_of
 from longshore.monitor.service import Pulse, run_notify
 from longshore.schema import districts
@@ -91,7 +91,7 @@ def test_each_state_change_is_taken_once_in_order_signed_whatever_the_receiver_d
             bad.start()
             eventually(lambda: len(bad.taken()) >= 24, what="all at the bad one")
             end = end_offsets(settings, topic)
-            eventually(lambda: committed_offsets(settings, group, topic) == end, what="the committed position")
+            eventually(lambda: committed(settings, group, topic) == end, what="the committed position")
         with notifier(settings):  # nothing is told again by the next one
             write(settings, topic, [event("alert", "e9")])
             eventually(lambda: good.told()[-1] == bad.told()[-1] == ("e9", "alert"), what="the next one")
@@ -106,7 +106,7 @@ def test_a_first_start_tells_of_the_last_hour_and_not_of_the_past(settings: Sett
         for look_back_s, name in ((0, "none"), (3_600, "hour")):
             with notifier(settings_with(settings, {name: receiver}, look_back_s=look_back_s)):
                 group = f"{settings.topic_prefix}{settings.monitor.group}.notify.webhook.{name}"
-                eventually(partial(committed_offsets, settings, group, topic), what="a position")
+                eventually(partial(committed, settings, group, topic), what="a position")
                 write(settings, topic, [event("alert", name)])
                 eventually(lambda name=name: receiver.told()[-1:] == [(name, "alert")], what="the newest")  # type: ignore[misc]
     assert receiver.told() == [("none", "alert"), *[("e0", kind) for kind in STEPS], ("hour", "alert")]

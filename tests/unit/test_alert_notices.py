@@ -95,7 +95,7 @@ def test_a_subject_and_a_text_say_what_moved_since_when_and_what_to_do() -> None
     told = notice(event("alert", "e1", windows=2, since=18_000))
     assert told.subject == "Longshore ships: covariate drift alert (model v1)"
     for part in (
-        told.subject, "Moved: cargo (p = 3×10⁻⁷, PSI 0.31)", "Since: 1970-01-01 00:00:18 UTC", "500 records",
+        told.subject, "Moved: cargo (p = 3.0×10⁻⁷, PSI 0.31)", "Since: 1970-01-01 00:00:18 UTC", "500 records",
         "episode e1", "Windows: 2", "https://wiki/docs/operations/drift-alarm.md",
     ):  # fmt: skip
         assert part in told.text, part

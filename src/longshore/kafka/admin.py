@@ -150,19 +150,3 @@ def offsets_since(settings: Settings, topic: str, at_ms: int) -> dict[int, int]:
         timeout = settings.kafka.request_timeout_s
         found = {p.partition: future.result(timeout=timeout).offset for p, future in futures.items()}
     return {number: found[number] if found[number] >= 0 else end for number, end in ends.items()}
-
-
-def set_offsets(settings: Settings, group: str, topic: str, offsets: dict[int, int]) -> None:
-    """Commit offsets of a topic for a group without living members.
-
-    Raises:
-        UnavailableError: no broker answers, or the group has members.
-
-    """
-    wanted = [TopicPartition(topic, number, at) for number, at in offsets.items()]
-    with _admin(settings, f"setting the offsets of {group}") as admin:
-        future = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])[group]
-        done = future.result(timeout=settings.kafka.request_timeout_s).topic_partitions
-    for partition in done:
-        if partition.error is not None:
-            raise UnavailableError(f"{group} at {partition}: {partition.error.str()}", mend="stop the group's members")
