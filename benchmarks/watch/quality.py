@@ -5,10 +5,10 @@
 
 References are 9,800 rows of the housing data drawn anew each time, windows 1,000 of the rows that are left.
 
-- named: a fault in a whole column, or in 30 % of the records; right is a window in which exactly that kind is told of
+- named: a fault in a whole column, or in 30 % of the records; right is a window with exactly that kind told of
   exactly that stream (beside it nothing). Columns are taken in turn, for a typo the categories with 2 % or more.
-- false alarms: undrifted windows in which anything is told: at the default run length (at most one window in 1,000), and
-  at the level at which one in 20 might be. The floors make it fewer.
+- false alarms: undrifted windows in which anything is told, at the default run length (one window in 1,000 at most)
+  and at the level at which one in 20 might be. The floors make it fewer.
 - drift: windows of an undisturbed but changed world in which a fault is told that holds retraining.
 - requests: whole streams through the pane counter and the decider, with labels for all of it: calm, faulty, calm again.
   Without the quarantine the same streams say what it is worth.
