@@ -30,8 +30,10 @@ STARTS = np.cumsum(SIZES) - SIZES
 BITS = int(SIZES.sum())
 """Of a sketch: 2 KiB."""
 
-RARE = (64, 8, 1)
-"""Of 512 equally likely hashes, those below are of a later tier: 1/8, 1/64, 1/512."""
+_TIER = np.repeat([3, 2, 1, 0], [1, 7, 56, 448])
+"""By a hash's highest nine bits, the tier it belongs to: the last gets 1/512, the others 7/512, 7/64 and 7/8."""
+
+_START, _MASK = STARTS[_TIER], (SIZES[_TIER] - 1).astype(np.uint32)
 
 FULL = 0.8
 """A tier with more than this share of its bits set is not counted by."""
@@ -82,10 +84,10 @@ class IdSketch:
     @classmethod
     def of(cls, hashes: Hashes) -> IdSketch:
         """Of records with these ids' hashes."""
-        rank = hashes >> np.uint32(23)
-        tier = np.sum([rank < limit for limit in RARE], axis=0, dtype=np.int64)
-        at = STARTS[tier] + (hashes & (SIZES[tier] - 1).astype(np.uint32))
-        return cls(np.bincount(tier, minlength=len(SIZES)), _packed(at))
+        highest = hashes >> np.uint32(23)
+        at = _START[highest] + (hashes & _MASK[highest])
+        records = np.bincount(_TIER, weights=np.bincount(highest, minlength=len(_TIER)))
+        return cls(records.astype(np.int64), _packed(at))
 
     def __or__(self, other: IdSketch) -> IdSketch:
         """Of the records of both."""

@@ -1,14 +1,14 @@
 """Faults of the data in housing streams: named rightly, never asked for, and not told where there is none.
 
     python -m benchmarks.watch.quality            # some minutes on one core
-    python -m benchmarks.watch.quality --quick    # shows that all works
+    python -m benchmarks.watch.quality --scale 0.1    # a tenth of every count; the files go to .bench/results
 
 References are 9,800 rows of the housing data drawn anew each time, windows 1,000 of the rows that are left.
 
-- named: a fault in a whole column, or in 30 % of the records; right is a window in which exactly that kind is told of
+- named: a fault in a whole column, or in 30 % of the records; right is a window with exactly that kind told of
   exactly that stream (beside it nothing). Columns are taken in turn, for a typo the categories with 2 % or more.
-- false alarms: undrifted windows in which anything is told: at the default run length (at most one window in 1,000), and
-  at the level at which one in 20 might be. The floors make it fewer.
+- false alarms: undrifted windows in which anything is told, at the default run length (one window in 1,000 at most)
+  and at the level at which one in 20 might be. The floors make it fewer.
 - drift: windows of an undisturbed but changed world in which a fault is told that holds retraining.
 - requests: whole streams through the pane counter and the decider, with labels for all of it: calm, faulty, calm again.
   Without the quarantine the same streams say what it is worth.
@@ -334,23 +334,23 @@ def said(counts: dict[str, int]) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.watch.quality", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of everything; the files go to .bench/results")
+    parser.add_argument("--scale", type=float, default=1.0, help="of every count; below 0.25 the files go to .bench")
     parser.add_argument("--results", type=Path, help="the folder for the files")
     given = parser.parse_args(arguments)
-    part = 10 if given.quick else 1
+    scale = given.scale
     began, started = datetime.now(UTC).isoformat(timespec="minutes"), time.perf_counter()
     results: dict[str, Any] = {"began": began, "command": " ".join(["python -m benchmarks.watch.quality", *arguments])}
     for name, measure in (
-        ("named", lambda: named(20 // part, 40)),
-        ("false-alarms", lambda: false_alarms(20 // part, 500)),
-        ("drifts", lambda: drifts(10 // part, 20)),
-        ("requests", lambda: requests(10 // part)),
+        ("named", lambda: named(max(1, round(20 * scale)), 40)),
+        ("false-alarms", lambda: false_alarms(max(1, round(20 * scale)), 500)),
+        ("drifts", lambda: drifts(max(1, round(10 * scale)), 20)),
+        ("requests", lambda: requests(max(1, round(10 * scale)))),
     ):
         tell(f"== {name}")
         results[name] = measure()
     results |= {"machine": machine.describe(), "seconds": time.perf_counter() - started}
     print(f"\n{text(results)}")
-    folder = given.results or (BENCH / "results" if given.quick else ROOT / "benchmarks" / "results")
+    folder = given.results or (BENCH / "results" if scale < 0.25 else ROOT / "benchmarks" / "results")
     write("watch-quality", results, text(results), folder, None)
 
 
