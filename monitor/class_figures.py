@@ -1,7 +1,7 @@
-"""Where the target is one of two classes: confusion matrix, accuracy, precision, recall, F1 and AUC-ROC from counts. Pure.
+"""Targets of two classes: confusion matrix, accuracy, precision, recall, F1 and AUC-ROC from counts. Pure.
 
 Rows are counted by label and by the prediction's place on a grid of [0, 1], so that they add up as errors do. The
-confusion matrix is exact; rows of one place are ties to the AUC, which moves it by at most 1/(2·`PLACES`) of a typical share.
+confusion matrix is exact; to the AUC rows of one place are ties.
 """
 
 from __future__ import annotations

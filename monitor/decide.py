@@ -17,6 +17,7 @@ from longshore.monitor.ahead import LookAhead
 from longshore.monitor.deciding import DeciderSettings, Outputs
 from longshore.monitor.episodes import Episodes, Phase, Told
 from longshore.monitor.harm import ErrorSeen, HarmWatch
+from longshore.monitor.loss_test import LossEvidence
 from longshore.monitor.messages import (
     Counted,
     Errors,
@@ -27,7 +28,6 @@ from longshore.monitor.messages import (
     pack_counts,
     unpack_counts,
 )
-from longshore.monitor.loss_test import LossEvidence
 from longshore.monitor.models import Profiles
 from longshore.monitor.policy import CONCEPT
 from longshore.monitor.report import Report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from longshore.monitor.episode_state import Rules
 from longshore.monitor.harm import HarmSettings
@@ -14,7 +14,7 @@ from longshore.records import DriftEvent, RetrainRequest
 class DeciderSettings:
     """What a decider must be told; `stream_set` is the key of all it writes, `model` the model whose events count.
 
-    `provisional`: whether verdicts on open panes are told, too. What is final is the same either way.
+    `provisional`: whether verdicts on open panes are told, too; what is final is the same. `harm`: of labels.
     """
 
     stream_set: str
@@ -26,7 +26,7 @@ class DeciderSettings:
     pane_ms: int
     lateness_ms: int
     provisional: bool
-    harm: HarmSettings = HarmSettings()
+    harm: HarmSettings = field(default_factory=HarmSettings)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -31,7 +31,7 @@ class Rules:
     among: int
     min_fresh_labels: int
     cooldown_windows: int
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -69,8 +69,8 @@ class Episode(msgspec.Struct):
 class EpisodeState(msgspec.Struct):
     """All that the state machine remembers. `labels` counts labels by pane, from the oldest pane that can matter.
 
-    `harm`: what the last labels said, where the error had grown; `errors_from`: the oldest pane the loss test's evidence
-    is from, −1 for none; `now`: the latest event time (ms) heard of; `asked`: those of requests within the budget's days.
+    `harm`: what the last labels said, where the error had grown; `errors_from`: the oldest pane that the loss test's
+    evidence is from, −1 for none; `now`: the latest event time (ms) heard of; `asked`: those of the budget's requests.
     """
 
     phase: Phase = Phase.OK

@@ -118,7 +118,9 @@ class Episodes:
         if self.state.phase is Phase.RETRAINING:
             return told
         if episode.cause == CONCEPT and episode.calm_errors >= self._rules.among:
-            told += self._resolve(episode, f"the error was as validated in {self._rules.among} windows of labels in a row")
+            told += self._resolve(
+                episode, f"the error was as validated in {self._rules.among} windows of labels in a row"
+            )
             self.state.phase, self.state.recent = Phase.OK, []
             return told
         return told + (self._ask() or self._await_once(episode))

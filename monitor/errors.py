@@ -7,7 +7,7 @@ Only integers leave here, so that batches, members and orders add up to the same
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,15 +23,15 @@ from longshore.profile import Floats, Ints, Profile
 from longshore.schema import Schema
 
 RESOLUTION = 10
-"""A fixed-point value resolves the spread to 1/2¹⁰: a mean square is off by less than a ten-millionth of the variance."""
+"""Fixed point resolves the spread to 1/2¹⁰: a mean square is off by less than a ten-millionth of the variance."""
 
 LIMIT = 2**24
 """Fixed-point values are clipped here, some 16,000 spreads away: the squares of `CHUNK` of them add up in an int64."""
 
 CHUNK = 16_384
 
-FOURTH_SHIFT, FOURTH_LIMIT = 12, 2**23
-"""A fourth power is the square of error² / 2¹², clipped to 2²³: beyond some 180 spreads it grows no more."""
+FOURTH_SHIFT, FOURTH_LIMIT = 10, 2**23
+"""A fourth power is the square of round(error² / 2¹⁰), clipped to 2²³: beyond some 90 spreads it grows no more."""
 
 MOST = 2**62
 """Sums end here. min(a + b, MOST) of what is not negative is the same in any order, too."""
@@ -136,22 +136,30 @@ def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
     segments = segment_totals(profile, joined.segments[rows], errors, each, len(panes))
     two = profile.errors is not None and len(profile.errors.classes) > 0
     classes = class_counts(joined.predictions[rows], labels, each, len(panes)) if two else None
-    return [
-        ErrorDelta(
-            int(pane), joined.version, joined.route, watched.name, *by_pane[i].tolist(), *intervals[i].tolist(),
-            bins="" if bins is None else pack_small(bins[i]),
-            segments="" if segments is None else pack_counts(segments[i].ravel()),
-            classes="" if classes is None else pack_small(classes[i]),
+    found = []
+    for i, pane in enumerate(panes.tolist()):
+        key = (pane, joined.version, joined.route, watched.name)
+        packed = (
+            "" if bins is None else pack_small(bins[i]),
+            "" if segments is None else pack_counts(segments[i].ravel()),
+            "" if classes is None else pack_small(classes[i]),
         )
-        for i, pane in enumerate(panes.tolist())
-    ]  # fmt: skip
+        found.append(_delta(key, [*by_pane[i].tolist(), *intervals[i].tolist()], packed))
+    return found
+
+
+def _delta(key: tuple[int, str, str, str], values: Sequence[int], packed: tuple[str, str, str]) -> ErrorDelta:
+    """A delta of its pane, version, route and layout, its `numbers`, and its packed bins, segments and classes."""
+    n, error, absolute, squared, fourth, label, label_squared, covered, intervals = values
+    sums = (n, error, absolute, squared, fourth, label, label_squared, covered, intervals)
+    return ErrorDelta(*key, *sums, *packed)
 
 
 def _totals(scales: Scales, predictions: Floats, labels: Floats) -> tuple[Ints, Ints]:
     """Int64[n, TOTALS] to add up, and the errors, int64[n]."""
     errors, y = fixed(predictions - labels, scales.error), fixed(labels - scales.centre, scales.label)
     squares = errors * errors
-    fourth = np.minimum(squares >> FOURTH_SHIFT, FOURTH_LIMIT) ** 2
+    fourth = np.minimum((squares + 2 ** (FOURTH_SHIFT - 1)) >> FOURTH_SHIFT, FOURTH_LIMIT) ** 2
     totals = np.empty((len(errors), TOTALS), dtype=np.int64)
     for column, values in enumerate((1, errors, np.abs(errors), squares, fourth, y, y * y)):
         totals[:, column] = values
@@ -210,12 +218,9 @@ def together(one: ErrorDelta, other: ErrorDelta) -> ErrorDelta:
     bins = [unpack_small(delta.bins) for delta in (one, other)]
     segments = [unpack_counts(delta.segments) if delta.segments else np.zeros(0, np.int64) for delta in (one, other)]
     classes = [unpack_small(delta.classes) for delta in (one, other)]
-    return ErrorDelta(
-        one.pane, one.version, one.route, one.layout, *summed,
-        bins=pack_small(_added(bins)),
-        segments=pack_counts(added) if len(added := _added(segments)) else "",
-        classes=pack_small(_added(classes)),
-    )  # fmt: skip
+    added = _added(segments)
+    packed = (pack_small(_added(bins)), pack_counts(added) if len(added) else "", pack_small(_added(classes)))
+    return _delta((one.pane, one.version, one.route, one.layout), list(summed), packed)
 
 
 def numbers(delta: ErrorDelta) -> tuple[int, ...]:

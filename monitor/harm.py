@@ -1,8 +1,9 @@
 """Labelled errors of the model in use, as they are decided on: figures by window of labels, and the loss test. Pure.
 
-Deltas are taken in the order of `drift.panes`, so that a replay gives the same. A window is as many whole deltas as hold
-`window_labels` labels, in the order in which they were joined: it is told as it stands then, and what comes later for its
-panes is in a later one. Only the era's version counts; an era begins with nothing. What follows is `episodes`'s decision.
+Deltas are taken in the order of `drift.panes`, so that a replay gives the same. A window is as many whole deltas as
+hold `window_labels` labels, in the order in which they were joined: it is told as it stands then, and what comes later
+for its panes is in a later one. Only the era's version counts; an era begins with nothing. What follows is
+`episodes`'s decision.
 """
 
 from __future__ import annotations
@@ -264,7 +265,7 @@ def _small(held: str, more: str) -> str:
 
 
 def _together(one: Ints, other: Ints) -> Ints:
-    return np.minimum(one + other, MOST)
+    return np.asarray(np.minimum(one + other, MOST), dtype=np.int64)
 
 
 def _ratio(now: float, then: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from longshore.error_profile import ErrorProfile
 from longshore.monitor.class_figures import class_counts, of_two_classes
 from longshore.monitor.errors import error_bins, held_out_totals, scale_for
-from longshore.monitor.loss_test import BETS, LEAST_ROWS, grown, log_bets, mixed, weights_for
+from longshore.monitor.loss_test import LEAST_ROWS, grown, log_bets, mixed, weights_for
 from longshore.profile import Floats, Ints, Profile
 
 BINS = 64

@@ -22,22 +22,22 @@ BETS = (
     *((0.0, width) for width in (1.05, 1.1, 1.25, 1.6)),
     *((side * shift, width) for shift, width in ((0.2, 1.15), (0.5, 1.3), (1.0, 1.6)) for side in (-1, 1)),
 )
-"""Alternatives as (shift, width): the error's normal score is N(shift, width²) in place of N(0, 1). Small ones find what
-creeps, large ones what breaks, those with both a change of scale of what is predicted. None bets on smaller errors."""
+"""Alternatives as (shift, width): the error's normal score is N(shift, width²) in place of N(0, 1). Small ones find
+what creeps, large ones what breaks, those with both a change in the target's scale. None bets on smaller errors."""
 
 RESOLVED = 8.0
-"""A bet whose divergence per label is below this over the held-out rows is left out: it would bet on their own noise."""
+"""A bet whose divergence per label is below this over the held-out rows is left out: it would bet on their noise."""
 
 LEAST_ROWS = 200
 """Held-out rows below which no test is made."""
 
-
 LOW = 3.0
-"""Evidence by so much below its limit is low, as it is most of the time without a change: what comes later proves one."""
-
+"""Evidence so far below its limit is low, as it mostly is without a change: what comes later proves one."""
 
 CAP = 6.0
-"""Evidence ends so far above the limit, where it has long alarmed: else it would take as long to fade as it grew."""
+"""The leading bet ends so far above the limit, where it has long alarmed, else it would fade as slowly as it grew;
+and all others with it, so that it still leads."""
+
 
 class LossState(msgspec.Struct):
     """What the test remembers: labels since it began, and each bet's log evidence, empty before the first.
@@ -93,11 +93,11 @@ def weights_for(rows: int) -> Floats:
     shifts, widths = np.array(BETS).T
     divergence = 0.5 * (shifts**2 + widths**2 - 1.0) - np.log(widths)
     resolved = divergence * rows >= RESOLVED
-    return resolved / max(1, np.count_nonzero(resolved))
+    return np.asarray(resolved / max(1, np.count_nonzero(resolved)), dtype=np.float64)
 
 
 def grown(evidence: Floats, labels: Floats | int, increments: Floats) -> Floats:
-    """Shiryaev–Roberts' recursion on logarithms: (labels of the block + evidence so far) · the block's likelihood ratio.
+    """Shiryaev–Roberts' recursion on logarithms: (the block's labels + evidence so far) · its likelihood ratio.
 
     A block may begin a change with every one of its labels: so evidence − labels is a martingale, and the mean run
     length is counted in labels, however many a block has.
@@ -136,7 +136,8 @@ class LossTest:
         before = np.array(state.evidence) if state.evidence else np.full(len(BETS), -np.inf)
         # Not a matrix product, whose order of adding up is the library's: replayed panes must give the same bits.
         increments = (counts[:, None] * self._bets).sum(axis=0)
-        after = np.minimum(grown(before, labels, increments), self.limit + CAP)
+        after = grown(before, labels, increments)
+        after -= max(0.0, float(after.max()) - self.limit - CAP)
         if state.first_pane < 0 or self._mixed(before) < self.limit - LOW:
             state.first_pane, state.since = pane, 0
         state.labels, state.since = state.labels + labels, state.since + labels

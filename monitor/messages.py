@@ -139,8 +139,9 @@ class ErrorDelta(msgspec.Struct, frozen=True):
     Sums are integers of fixed-point values (`longshore.monitor.errors`): adding them is exact in any order. `intervals`
     rows were published with an interval, `covered` of which hold the label. `bins`: int64[e+1] by `pack_small`, rows by
     the signed-error bins of the version's profile; empty where it has none. `segments`: int64[S·4] by `pack_counts`,
-    rows, Σe, Σ|e| and Σe² of every segment of the profile; empty where it has none. `classes`: where the target is one of
-    two classes, rows by label and place of the prediction (`class_figures`), by `pack_small`. A pane may come more than once.
+    rows, Σe, Σ|e| and Σe² of every segment of the profile; empty where it has none. `classes`: where the target is one
+    of two classes, rows by label and place of the prediction (`class_figures`), by `pack_small`. A pane may come more
+    than once.
     """
 
     pane: int

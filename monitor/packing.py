@@ -1,4 +1,4 @@
-"""Arrays of integers as short text, for messages and snapshots: widths as narrow as the numbers, deflated where it pays."""
+"""Arrays of integers as short text, for messages and snapshots: as narrow as the numbers, deflated where it pays."""
 
 from __future__ import annotations
 

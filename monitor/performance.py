@@ -102,10 +102,7 @@ def validation_of(profile: Profile) -> Figures | None:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """A window's error beside validation's: ratios (1: as it was), and the one-sided p-value of the larger growth.
-
-    `grew`: it is significantly and noticeably larger; `calm`: nothing speaks for that, at 5 %.
-    """
+    """A window's error beside validation's: ratios (1: as it was), and the one-sided p-value of the larger growth."""
 
     rmse_ratio: float
     mae_ratio: float
@@ -113,14 +110,17 @@ class Excess:
 
     @property
     def grew(self) -> bool:
+        """Whether it is larger, surely and by more than the floor."""
         return self.p_value < GREW and self.noticeable
 
     @property
     def noticeable(self) -> bool:
+        """Whether it is larger by more than the floor."""
         return max(self.rmse_ratio, self.mae_ratio) > 1.0 + FLOOR
 
     @property
     def calm(self) -> bool:
+        """Whether nothing speaks for growth, at 5 %."""
         return self.p_value > 0.05 or not self.noticeable
 
     def to_dict(self) -> dict[str, Any]:

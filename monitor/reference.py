@@ -211,8 +211,8 @@ def build_profile(
 ) -> bytes:
     """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`.
 
-    `labels` float64[n]: the truth of its rows, each predicted by a model that was not fitted on it; the profile then has
-    a part on errors.
+    `labels` float64[n]: the truth of its rows, each predicted by a model that was not fitted on it; the profile then
+    has a part on errors.
     """
     ratios = {each.name: (each.numerator, each.denominator) for each in derived}
     profile = Reference.fit(frame, categorical, derived=ratios, place=place).profile

@@ -174,6 +174,7 @@ def members(segmentation: Segmentation, values: Mapping[str, Any]) -> Ints:
     found[~(np.isfinite(x) & np.isfinite(y))] = -1
     return found
 
+
 def places(profile: Profile, values: Mapping[str, Any], rows: int) -> Ints:
     """Each row's place among all segments, int64[rows, segmentations], −1 for none; `values` as for `members`.
 

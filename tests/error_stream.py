@@ -34,7 +34,9 @@ def watched():
     prediction = frame["prediction"].to_numpy()
     labels = prediction - np.random.default_rng(8).normal(0, SD, len(frame))
     inside = places(profile, {name: frame[name].to_numpy() for name in frame}, len(frame))
-    return Watched.of(dataclasses.replace(profile, errors=error_profile(profile, prediction, labels, inside)).to_bytes())
+    return Watched.of(
+        dataclasses.replace(profile, errors=error_profile(profile, prediction, labels, inside)).to_bytes()
+    )
 
 
 def profiles():
@@ -50,7 +52,7 @@ def joined(panes, seed=0, *, shift=0.0, width=1.0, version="v1", a_pane=A_PANE):
     labels = predictions - random.normal(shift, width * SD, count)
     segments = np.column_stack([random.integers(-1, len(one.labels), count) for one in watched().profile.segmentations])
     nan = np.full(count, np.nan)
-    return Joined(version, "champion", np.repeat(panes, a_pane), predictions, labels, nan, nan, segments)
+    return Joined(version, "champion", np.repeat(panes, a_pane), predictions, labels, nan, nan.copy(), segments)
 
 
 def batch(panes, seed=0, **given):
@@ -69,7 +71,7 @@ def labelled_decider(snapshot=None, *, policy="drift", window_labels=500, min_fr
 
 @cache
 def story(shift=0.5, width=1.6):
-    """3,000 records of v1 in 30 panes, whose errors grow from pane 15 on; labels come five panes after their records."""
+    """3,000 records of v1 in 30 panes, whose errors grow from pane 15 on; labels come five panes after them."""
     values, size = predictions(rows(3_000, 3)), PANE_MS // STEP_MS
     tally, panes = Tally(), PaneCounter(SCHEMA, profiles(), pane_ms=PANE_MS, lateness_ms=LATENESS_MS)
     messages = [model_event("promoted")]

@@ -1,1 +1,1 @@
-"""The watch against its promises and its peers: concept drift, slow decline, run length, and what asks for retraining."""
+"""The watch against its promises and its peers: concept drift, slow decline, run length, what asks for retraining."""

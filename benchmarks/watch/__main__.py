@@ -67,7 +67,7 @@ def _text(results: dict[str, Any]) -> str:
         f"# The watch on {host['cores']} cores, {host['memory_gib']} GiB, {host['processor']}",
         "",
         f"{results['began']}, load average {results['load'][0]} at the beginning and {results['load'][1]} at the end."
-        f" Command: `{results['command']}`. Detectors of a change in errors are all at one false alarm in 10,000 labels:"
+        f" Command: `{results['command']}`. All detectors of a change in errors are at a false alarm in 10,000 labels:"
         " ours by its stated run length, the others' settings by bisection on undrifted streams. Intervals are 95 %.",
         "",
         f"Versions: {versions}.",

@@ -33,7 +33,13 @@ def decline(found: Part) -> str:
 def run_length(found: Part) -> str:
     """Stated and measured run lengths."""
     rows = [
-        (_number(row["stated"]), str(row["block"]), _number(row["labels"]), str(row["alarms"]), _number(row["run_length"]))
+        (
+            _number(row["stated"]),
+            str(row["block"]),
+            _number(row["labels"]),
+            str(row["alarms"]),
+            _number(row["run_length"]),
+        )
         for row in found["rows"]
     ]
     return _table(("stated", "labels in a block", "labels watched", "alarms", "measured"), rows)

@@ -27,7 +27,7 @@ GREW = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window of labels, or several as the one with the largest error: figures now, in validation, and the test's."""
+    """One window of labels, or several as the one with the largest error: figures now and then, and the test's."""
 
     moment: Moment
     now: dict[str, Any]
@@ -120,7 +120,9 @@ def test_text(detail: dict[str, Any]) -> str:
     run = count_text(number(test, "run_length") or 0, "label")
     limited = ", which is longer than the held-out rows can vouch for" if test.get("reference_limited") else ""
     if evidence >= limit:
-        return f"The loss test is over its limit (one false alarm in {run}{limited}): {detail.get('moved') or 'changed'}."
+        return (
+            f"The loss test is over its limit (one false alarm in {run}{limited}): {detail.get('moved') or 'changed'}."
+        )
     return f"The loss test is below its limit: {evidence:.1f} of {limit:.1f} (one false alarm in {run}{limited})."
 
 
@@ -142,9 +144,7 @@ def _lines(windows: Sequence[Window]) -> list[Line]:
     return found
 
 
-def _chart(
-    line: Line, moments: Sequence[Moment], bands: Sequence[Band], eras: Sequence[tuple[int, str]]
-) -> Markup:
+def _chart(line: Line, moments: Sequence[Moment], bands: Sequence[Band], eras: Sequence[tuple[int, str]]) -> Markup:
     caption = tag("figcaption", f"{line.reading.title} ", tag("b", value_text(line.reading.value)))
     return tag("figure", caption, charts.metric_chart(line, moments, bands, eras))
 

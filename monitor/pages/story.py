@@ -140,9 +140,7 @@ DONE: dict[str, Callable[[dict[str, Any]], str]] = {
         f"Retraining requested: attempt {d.get('attempt', 1)}, {_count(d, 'fresh_labels')} fresh labels, "
         f"request {d.get('trigger_id', '–')}"
     ),
-    "would_request": lambda d: (
-        f"A retraining would be requested (dry run): {_count(d, 'fresh_labels')} fresh labels"
-    ),
+    "would_request": lambda d: f"A retraining would be requested (dry run): {_count(d, 'fresh_labels')} fresh labels",
     "over_budget": lambda d: f"No request: the budget of {_count(d, 'budget')} in {d.get('days')} days is spent",
     "attempt_closed": lambda d: (
         f"Attempt {d.get('attempt', '–')} closed, the challenger was rejected: {d.get('reason', '–')}"

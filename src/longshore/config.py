@@ -86,9 +86,9 @@ class MonitorSettings(Section):
     `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`. `provisional`: verdicts also on the
     next window while its panes are open, beside the final ones, which do not change by it.
 
-    Of labels: a `performance` event for every `window_labels` of them; `run_length_labels` is their mean number between the
-    loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error grew, too.
-    `budget`: at most so many requests in so many days of event time (0: any number). `dry_run`: requests are only told.
+    Of labels: a `performance` event for every `window_labels` of them; `run_length_labels`: their mean number between
+    the loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error
+    grew, too. `budget`: so many requests in so many days of event time (0: any number). `dry_run`: they are only told.
     `label_lateness_s`: how long a label counts and is waited for. `relay_labels`: by entity, first (docs/labels.md).
     """
 

@@ -37,8 +37,8 @@ class ErrorProfile:
         runs: float64[t], mean run lengths between false alarms of the loss test, in labels, ascending.
         limits: float64[t], the logarithm of its evidence that gives each.
         repeats: simulated streams.
-        classes: int64[2·places], where the target is one of two classes, rows by label and place of the prediction; else
-            empty.
+        classes: int64[2·places], where the target is one of two classes, rows by label and place of the prediction;
+            else empty.
 
     """
 

@@ -71,9 +71,15 @@ VERDICTS = Counter("longshore_verdicts_total", "Final verdicts", ["alert"])
 DRIFT_STATE = Gauge("longshore_drift_state", "1 for the decider's present state", ["state"])
 DRIFT_DISTANCE = Gauge("longshore_drift_distance", "Distances of the last final window", ["stream", "metric"])
 
-ERROR = Gauge("longshore_error", "Realised error of the last window of labels: rmse, mae, bias, r2, coverage", ["metric"])
-ERROR_RATIO = Gauge("longshore_error_ratio", "The last window's error over that of the version's held-out rows", ["metric"])
-ERROR_GREW = Gauge("longshore_error_grew", "1 while the error is above validation's: by the loss test or the last window")
+ERROR = Gauge(
+    "longshore_error", "Realised error of the last window of labels: rmse, mae, bias, r2, coverage", ["metric"]
+)
+ERROR_RATIO = Gauge(
+    "longshore_error_ratio", "The last window's error over that of the version's held-out rows", ["metric"]
+)
+ERROR_GREW = Gauge(
+    "longshore_error_grew", "1 while the error is above validation's: by the loss test or the last window"
+)
 LABELS_JUDGED = Counter("longshore_labels_judged_total", "Labels in complete windows of the model in use")
 LOSS_EVIDENCE = Gauge("longshore_loss_evidence", "Logarithm of the loss test's evidence that errors changed")
 LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")

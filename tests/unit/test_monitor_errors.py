@@ -1,6 +1,8 @@
 """Joined labels to integers: exact in any pieces and order, and the figures are numpy's on the same rows."""
 
 import dataclasses
+import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from tests.error_stream import joined, watched
 from longshore.error_profile import SEGMENT_TOTALS
 from longshore.errors import FormatError
 from longshore.monitor.class_figures import class_figures
-from longshore.monitor.errors import LIMIT, Joined, count_errors, merge, numbers, scales_of, segments_of
+from longshore.monitor.errors import LIMIT, Joined, count_errors, merge, numbers, scales_of, segments_of, together
 from longshore.monitor.loss_limits import error_profile
 from longshore.monitor.messages import (
     MAX_BYTES,
@@ -45,7 +47,7 @@ def test_any_pieces_in_any_order_add_up_to_the_whole(cuts, seed, data):
     whole = joined([3, 4, 5, 9], seed, a_pane=60)
     order = np.random.default_rng(seed).permutation(240)
     bounds = sorted({0, 240, *cuts})
-    pieces = [count_errors(watched(), taken(whole, order[a:b])) for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [count_errors(watched(), taken(whole, order[a:b])) for a, b in itertools.pairwise(bounds)]
     shuffled = data.draw(st.permutations([delta for piece in pieces for delta in piece]))
     assert merge(shuffled) == count_errors(watched(), whole)
 
@@ -56,8 +58,9 @@ def test_extreme_values_saturate_and_bad_rows_are_left_out():
     (delta,) = count_errors(watched(), whole)
     assert delta.n == 4
     assert delta.absolute >= 2 * LIMIT
-    assert merge([delta] * 5_000)[0].squared <= 2**62
-    assert decode(encode(Errors(0, 1, 0, 0, merge([delta] * 5_000)))).panes[0].n == 20_000
+    grown = functools.reduce(lambda one, _: together(one, one), range(25), delta)
+    assert grown.squared == grown.label_squared == 2**62
+    assert decode(encode(Errors(0, 1, 0, 0, [grown]))).panes == [grown]
 
 
 @given(seed=st.integers(0, 1_000), shift=st.floats(-2, 2), width=st.floats(0.1, 5))
@@ -75,7 +78,7 @@ def test_figures_are_numpys(seed, shift, width):
     assert found.bias == near(np.mean(error), abs=1e-3)
     assert found.r2 == near(1 - np.sum(error**2) / np.sum((whole.labels - whole.labels.mean()) ** 2), abs=5e-3)
     assert found.coverage == near(np.mean(np.abs(error[:300]) <= 0.5))
-    assert found.mse_error == near(np.std(error**2, ddof=1) / 20, rel=0.02)
+    assert found.mse_error == near(np.std(error**2, ddof=1) / 20, rel=0.03)
     assert found.mae_error == near(np.std(np.abs(error), ddof=1) / 20, rel=0.02)
     assert found.rmse_interval[0] < found.rmse < found.rmse_interval[1]
 
@@ -124,8 +127,8 @@ def test_an_error_that_grew_is_told_from_one_that_did_not():
 
 
 def test_messages_come_in_pieces_that_fit_and_older_readers_are_told():
-    deltas = count_errors(watched(), joined(list(range(1_500)), a_pane=2))
-    pieces = errors_in_pieces(Errors(2, 4, 10, 3_009, deltas, late=3))
+    deltas = count_errors(watched(), joined(list(range(3_500)), a_pane=2))
+    pieces = errors_in_pieces(Errors(2, 4, 10, 7_009, deltas, late=3))
     assert len(pieces) > 1 and all(len(encode(piece)) < MAX_BYTES + 1_000 for piece in pieces)
     assert [delta for piece in pieces for delta in decode(encode(piece)).panes] == deltas
     assert [piece.late for piece in pieces] == [0] * (len(pieces) - 1) + [3]

@@ -86,7 +86,7 @@ def test_labels_of_another_version_or_profile_do_not_count():
     watch = HarmWatch(HarmSettings(100), profiles(), PANE_MS)
     watch.begin("v1")
     assert list(watch.add(decode(batch([1, 2, 3], version="v2")))) == []
-    assert list(watch.add(decode(batch([1, 2]))))[0].window == Window(PANE_MS, 3 * PANE_MS, 100)
+    assert next(iter(watch.add(decode(batch([1, 2]))))).window == Window(PANE_MS, 3 * PANE_MS, 100)
 
 
 # The state machine by itself, row by row of the policy's table.

@@ -1,4 +1,4 @@
-"""The loss test: evidence that has the stated mean under no change, whatever the blocks; alarms on changes; plain state."""
+"""The loss test: evidence has the stated mean under no change, whatever the blocks; alarms on changes; plain state."""
 
 import itertools
 
@@ -45,7 +45,7 @@ def first_alarm(blocks, run_length=10_000):
 
 
 def test_a_bet_has_the_mean_one_when_nothing_changed():
-    assert np.exp(log_bets(COUNTS)).T @ SHARES == pytest.approx(np.ones(len(BETS)))
+    assert pytest.approx(np.ones(len(BETS))) == np.exp(log_bets(COUNTS)).T @ SHARES
     several = log_bets(np.stack([COUNTS, COUNTS[::-1]]))
     assert several[0] == pytest.approx(log_bets(COUNTS))
 
@@ -111,3 +111,13 @@ def test_edges_are_quantiles_with_rows_enough_and_too_few_rows_are_not_tested():
     assert len(bin_edges(np.zeros(500))) == 0
     assert why_not(None) and why_not(errors()) == ""
     assert LossTest.of(None, 1_000) is None
+
+
+def test_evidence_fades_when_errors_come_back():
+    test, state = LossTest(errors(), 10_000), LossState()
+    for at, counts in enumerate(stream(5_000, 8, shift=1.0)):
+        test.add(state, counts, at)
+    assert test.stands(state).alarm
+    for at, counts in enumerate(stream(3_000, 9)):
+        test.add(state, counts, at)
+    assert not test.stands(state).alarm

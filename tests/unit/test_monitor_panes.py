@@ -99,8 +99,8 @@ def test_labels_count_by_the_event_time_of_their_record():
 def test_pane_messages_are_refused_when_newer_or_damaged():
     message = Counted(0, 1, 0, 0, 0, [])
     assert decode(encode(message)) == message
-    with pytest.raises(FormatError, match="format 3"):
-        decode(msgspec.json.encode({"kind": "counts", "format": 3}))
+    with pytest.raises(FormatError, match="format 4"):
+        decode(msgspec.json.encode({"kind": "counts", "format": 4}))
     with pytest.raises(FormatError, match="damaged"):
         decode(b'{"kind":"nonsense"}')
     with pytest.raises(FormatError, match="damaged"):
