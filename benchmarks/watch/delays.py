@@ -23,7 +23,7 @@ from benchmarks.watch.losses import (
     alarms,
     first_alarm,
     generated,
-    housing_split,
+    housing_world,
     profile_of,
 )
 from benchmarks.watch.plan import Plan
@@ -41,8 +41,7 @@ def concept(plan: Plan, results: dict[str, Any]) -> None:
     """Housing: labels from the change to the alarm."""
     clean, shifted, ours = [], [], []
     for seed in range(plan.runs):
-        held_out, stream = housing_split(seed)
-        watched = profile_of(held_out)
+        held_out, stream, watched = housing_world(seed)
         change = BEFORE + int(np.random.default_rng([seed, 13]).integers(0, BLOCK))
         moved = _after(stream, change)
         at = first_alarm(watched, moved, RUN_LENGTH)
@@ -75,7 +74,7 @@ def decline(plan: Plan, results: dict[str, Any]) -> None:
         clean.append(_losses(held_out, part, 0, length=8_000))
         for kind, alarmed in found.items():
             declining = _declining(part, kind)
-            alarmed.append(first_alarm(watched, declining, RUN_LENGTH, 2 * BLOCK))
+            alarmed.append(first_alarm(watched, declining, RUN_LENGTH))
             streams[kind].append(_losses(held_out, declining, 0, length=plan.slow_labels))
         tell(f"  decline: {seed + 1} of {plan.slow_runs}")
     peers, problem = _river(plan, "decline", clean, streams)
@@ -111,8 +110,8 @@ def _ours_clean(plan: Plan) -> dict[str, float | None]:
     """Our own run length on the clean housing streams that the peers were tuned on."""
     total = labels = 0
     for seed in range(plan.runs):
-        held_out, stream = housing_split(seed)
-        total += len(list(alarms(profile_of(held_out), stream, RUN_LENGTH)))
+        _, stream, watched = housing_world(seed)
+        total += len(list(alarms(watched, stream, RUN_LENGTH)))
         labels += len(stream.labels)
     return {"labels": labels, "alarms": total, "run_length": labels / total if total else None}
 

@@ -25,12 +25,12 @@ class Plan:
     """
 
     parts: tuple[str, ...] = PARTS
-    runs: int = 40
-    slow_runs: int = 20
-    slow_labels: int = 20_000
-    fits: int = 4
-    clean_labels: int = 60_000
-    episodes: int = 60
+    runs: int = 24
+    slow_runs: int = 12
+    slow_labels: int = 16_000
+    fits: int = 3
+    clean_labels: int = 100_000
+    episodes: int = 24
     peers: bool = True
     results: Path | None = None
 
