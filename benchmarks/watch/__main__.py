@@ -38,11 +38,10 @@ def main() -> None:
     }
     for part in plan.parts:
         _run(part, plan, results)
-    results["machine"] = machine.describe()
-    results["load"][1] = scoring.load()
-    text = _text(results)
-    print(f"\n{text}")
-    _results.write("watch", results, text, folder, None)
+        results["machine"] = machine.describe()  # by now the peers are there
+        results["load"][1] = scoring.load()
+        _results.write("watch", results, _text(results), folder, None)  # what is there, if the next part never ends
+    print(f"\n{_text(results)}")
     sys.exit(1 if results["failed"] else 0)
 
 

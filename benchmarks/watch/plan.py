@@ -25,12 +25,12 @@ class Plan:
     """
 
     parts: tuple[str, ...] = PARTS
-    runs: int = 24
-    slow_runs: int = 12
+    runs: int = 16
+    slow_runs: int = 8
     slow_labels: int = 16_000
-    fits: int = 3
-    clean_labels: int = 100_000
-    episodes: int = 24
+    fits: int = 2
+    clean_labels: int = 60_000
+    episodes: int = 16
     peers: bool = True
     results: Path | None = None
 
