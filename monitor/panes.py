@@ -200,9 +200,14 @@ class PaneCounter:
         if self._sample_rows:
             order, keys, ends = _stretches(panes)
             at = rows[order]
-            held = [tallies[key >> PANE_BITS].panes[key & PANE_MASK, version, route].sample for key in keys]
+            samples = [tallies[key >> PANE_BITS].panes[key & PANE_MASK, version, route].sample for key in keys]
             words = priorities_of(columns.times, columns.values, codes)[at]
-            grow([one for one in held if one], ends, words, lambda near: counter.rows(columns, codes, at[near]))
+            grow(
+                [sample for sample in samples if sample],
+                ends,
+                words,
+                lambda near: counter.rows(columns, codes, at[near]),
+            )
 
     def _pane(self, tally: Tally, key: tuple[int, str, str], watched: Watched) -> Pane:
         held = tally.panes.get(key)
