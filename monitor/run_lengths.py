@@ -21,6 +21,11 @@ CANDIDATES = np.geomspace(1.0, 1e-5, 41)
 RELIABLE = 40
 """Simulated alerts that a run length needs to be believed; longer ones are extrapolated."""
 
+ALONE = -1.0
+"""The line's slope where one step over the limit is an alert: as many windows have a p-value at or below a limit as the
+limit says. A fitted slope still had the bend of shorter runs in it: runs of 2,000 steps came out at 1.2 of what was
+stated, of 5,000 at 1.55 (docs/benchmarks.md)."""
+
 LEAST = 1e-12
 
 
@@ -43,7 +48,7 @@ def limits(smallest: Floats, scales: Sequence[int], needed: int, among: int) -> 
     weights = np.sqrt(alerts[believed][tail])
     slope = float(np.clip(np.polyfit(x[tail], y[tail], 1, w=weights)[0], -needed, -0.5)) if len(weights) > 2 else -1.0
     target = np.log(RUNS)
-    beyond = x[-1] + (target - y[-1]) / slope
+    beyond = x[-1] + (target - y[-1]) / (ALONE if needed == 1 else slope)
     found = np.where(target <= y[-1], np.interp(target, y, x), beyond)
     return np.asarray(np.clip(np.exp(found), LEAST, 1.0))
 

@@ -193,7 +193,7 @@ class Growing:
         for most in (self.most + SLACK, 2 * self.most):
             kth = min(most, len(near) - 1)
             last = np.partition(priorities[near], kth)[kth]
-            found = near[priorities[near] <= last]
+            found: Ints = near[priorities[near] <= last]
             if len(np.unique(priorities[found])) > self.most:  # not fewer because some are there twice
                 self.ceiling = min(self.ceiling, int(last) + 1)
                 return found
