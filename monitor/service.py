@@ -1,8 +1,8 @@
 """The monitor as a process: the counting, the joining, the deciding and the notifying role, each or all.
 
 In one process each is a thread, the notifying role one for each target: they block in their own polls, transactions and
-requests, and one loop would let a slow one stall the others. A failure of any ends the process; the loops themselves are
-in `service_count`, `service_join`, `service_decide` and `service_notify`.
+requests, and one loop would let a slow one stall the others. A failure of any ends the process; the loops themselves
+are in `service_count`, `service_join`, `service_decide` and `service_notify`.
 """
 
 from __future__ import annotations

@@ -45,7 +45,12 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        if found not in (1, 2, 3, FORMAT):  # the first had no steps, the second no look, the third no quarantine and no harm
+        if found not in (
+            1,
+            2,
+            3,
+            FORMAT,
+        ):  # the first had no steps, the second no look, the third no quarantine, no harm
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"
             )

@@ -176,7 +176,9 @@ def decided(owners, profiles=WITH_ROWS, sample_rows=SAMPLE_ROWS):
             counter.count(tally, held[at : at + 700], range(at, min(at + 700, len(held))))
         messages.append(encode(tally.message(number, partitions)))
     alarm, rules = Alarm(2, 3, RUN_LENGTH), Rules(2, 3, 10**6, 2)
-    given = DeciderSettings(SCHEMA.name, "default", rules, alarm, {}, 500, PANE_MS, LATENESS_MS, False, sample_rows=sample_rows)
+    given = DeciderSettings(
+        SCHEMA.name, "default", rules, alarm, {}, 500, PANE_MS, LATENESS_MS, False, sample_rows=sample_rows
+    )
     return decide_all(Decider(given, profiles), enumerate(messages)).events
 
 

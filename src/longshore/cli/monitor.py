@@ -19,8 +19,8 @@ from longshore.service import running
     type=click.Choice(sorted(ROLES)),
     default="all",
     show_default=True,
-    help="count and join scale out over partitions; decide and notify have one active member, more stand by. all notifies "
-    "where alerts has a receiver.",
+    help="count and join scale out over partitions; decide and notify have one active member, more stand by. "
+    "all notifies where alerts has a receiver.",
 )
 @click.option("--instance", help="Stable name of this replica [host + slot]. Two living processes must not share one.")
 @pass_app
