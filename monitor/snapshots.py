@@ -45,12 +45,8 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        if found not in (
-            1,
-            2,
-            3,
-            FORMAT,
-        ):  # the first had no steps, the second no look, the third no quarantine, no harm
+        # The first had no steps, the second no look, the third neither quarantine nor harm.
+        if found not in range(1, FORMAT + 1):
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"
             )
