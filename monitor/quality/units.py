@@ -124,7 +124,8 @@ def _sizes(seen: Seen, share: Floats) -> Floats:
     overall = _log_ratio(seen.magnitude(slice(None)), (1 - share + share * FACTORS) * float(np.abs(means) @ weights))
     if seen.values[beyond].sum() < FEW:
         return overall
-    return np.where(there > 0, _log_ratio(seen.magnitude(beyond), expected), np.inf)
+    far = np.where(there > 0, _log_ratio(seen.magnitude(beyond), expected), np.inf)
+    return np.where(_gross(), far, overall)  # of a small factor the few beyond say less than all
 
 
 def _log_ratio(found: float, expected: Floats) -> Floats:
