@@ -26,8 +26,8 @@ class Plan:
     """
 
     parts: tuple[str, ...] = PARTS
-    runs: int = 16
-    slow_runs: int = 8
+    runs: int = 40
+    slow_runs: int = 16
     slow_labels: int = 16_000
     fits: int = 2
     clean_labels: int = 60_000
