@@ -28,7 +28,8 @@ from benchmarks.watch.losses import (
 )
 from benchmarks.watch.plan import Plan
 
-RUN_LENGTH = 10_000
+RUN_LENGTH, DEFAULT_RUN_LENGTH = 10_000, 1_000_000
+OURS_DEFAULT = "Longshore loss test at its default, one false alarm in 1,000,000"
 BEFORE, AFTER = 1_000, 2_000
 FACTOR = 1.2
 GROWTH = 0.001 / 100
@@ -39,18 +40,22 @@ PEER = Path(__file__).with_name("peers") / "river_losses.py"
 
 def concept(plan: Plan, results: dict[str, Any]) -> None:
     """Housing: labels from the change to the alarm."""
-    clean, shifted, ours = [], [], []
+    clean, shifted, ours, default = [], [], [], []
     for seed in range(plan.runs):
         held_out, stream, watched = housing_world(seed)
         change = BEFORE + int(np.random.default_rng([seed, 13]).integers(0, BLOCK))
         moved = _after(stream, change)
         at = first_alarm(watched, moved, RUN_LENGTH)
         ours.append(at - change if at > change else np.nan)
+        seldom = first_alarm(watched, moved, DEFAULT_RUN_LENGTH)
+        default.append(seldom - change if seldom > change else np.nan)
         shifted.append(_losses(held_out, moved, change - BEFORE))
         clean.append(_losses(held_out, stream, 0))
         if seed % 10 == 9:
             tell(f"  concept: {seed + 1} of {plan.runs}")
-    rows = [_row("Longshore loss test", np.array(ours))]
+    reached = _ours_clean(plan)
+    rows = [_row("Longshore loss test", np.array(ours)) | {"run_length": reached["run_length"]}]
+    rows.append(_row(OURS_DEFAULT, np.array(default)))
     peers, problem = _river(plan, "concept", clean, {"shifted": shifted})
     for peer in peers:
         first = np.array([np.inf if at is None else at for at in peer["first"]["shifted"]])
@@ -58,13 +63,14 @@ def concept(plan: Plan, results: dict[str, Any]) -> None:
         rows.append(_row(_title(peer), delays) | {"run_length": peer["run_length"], "setting": peer["setting"]})
     results["concept"] = {
         "rows": rows, "problem": problem, "factor": FACTOR, "run_length": RUN_LENGTH, "block": BLOCK,
-        "ours_run_length": _ours_clean(plan),
+        "ours_run_length": reached,
     }  # fmt: skip
 
 
 def decline(plan: Plan, results: dict[str, Any]) -> None:
     """Generated rows: labels from the beginning of the decline to the alarm, and how far the RMSE had grown by then."""
     found: dict[str, list[float]] = {"scale": [], "level": []}
+    default: dict[str, list[float]] = {"scale": [], "level": []}
     streams: dict[str, list[dict[str, Floats]]] = {"scale": [], "level": []}
     clean = []
     for seed in range(plan.slow_runs):
@@ -75,12 +81,14 @@ def decline(plan: Plan, results: dict[str, Any]) -> None:
         for kind, alarmed in found.items():
             declining = _declining(part, kind)
             alarmed.append(first_alarm(watched, declining, RUN_LENGTH))
+            default[kind].append(first_alarm(watched, declining, DEFAULT_RUN_LENGTH))
             streams[kind].append(_losses(held_out, declining, 0, length=plan.slow_labels))
         tell(f"  decline: {seed + 1} of {plan.slow_runs}")
     peers, problem = _river(plan, "decline", clean, streams)
     rows = []
     for kind, values in found.items():
         rows.append(_grown("Longshore loss test", kind, np.array(values)))
+        rows.append(_grown(OURS_DEFAULT, kind, np.array(default[kind])))
         for peer in peers:
             first = np.array([np.inf if at is None else at for at in peer["first"][kind]])
             rows.append(_grown(_title(peer), kind, first) | {"run_length": peer["run_length"]})

@@ -21,21 +21,23 @@ class Plan:
         fits: generated populations with a model each.
         clean_labels: labels of an undrifted stream of each.
         episodes: simulated episodes of each kind under each policy.
+        benign: of the benign kind, where few requests are promised.
 
     """
 
     parts: tuple[str, ...] = PARTS
-    runs: int = 16
-    slow_runs: int = 8
+    runs: int = 40
+    slow_runs: int = 16
     slow_labels: int = 16_000
     fits: int = 2
     clean_labels: int = 60_000
     episodes: int = 16
+    benign: int = 80
     peers: bool = True
     results: Path | None = None
 
 
-QUICK = Plan(runs=4, slow_runs=2, slow_labels=16_000, fits=1, clean_labels=10_000, episodes=4)
+QUICK = Plan(runs=4, slow_runs=2, slow_labels=16_000, fits=1, clean_labels=10_000, episodes=4, benign=4)
 
 
 def parse(arguments: Sequence[str]) -> Plan:

@@ -59,9 +59,10 @@ def _used(frame: pd.DataFrame) -> Any:
 
 def measure(plan: Plan, results: dict[str, Any]) -> None:
     """By kind and policy, in how many of the episodes a request went out, and in how many an alert."""
+    many = {kind: plan.benign if kind == "benign" else plan.episodes for kind in KINDS}
     counts = {(kind, policy): [0, 0] for kind in KINDS for policy in ("drift", "harm")}
     for kind in KINDS:
-        for episode in range(plan.episodes):
+        for episode in range(many[kind]):
             world = _world(episode % plan.fits)
             messages = list(enumerate(_messages(world, kind, episode)))
             for policy in ("drift", "harm"):
@@ -71,8 +72,8 @@ def measure(plan: Plan, results: dict[str, Any]) -> None:
         tell(f"  policy: {kind}: " + ", ".join(f"{p} {counts[kind, p]}" for p in ("drift", "harm")))
     results["policy"] = {
         "rows": [
-            {"kind": kind, "policy": policy, "episodes": plan.episodes, "requests": requests, "alerts": alerts,
-             "interval": list(stats.binomtest(requests, plan.episodes).proportion_ci(method="wilson"))}
+            {"kind": kind, "policy": policy, "episodes": many[kind], "requests": requests, "alerts": alerts,
+             "interval": list(stats.binomtest(requests, many[kind]).proportion_ci(method="wilson"))}
             for (kind, policy), (requests, alerts) in counts.items()
         ],
         "records": BEFORE + AFTER, "labels_late": LATE,

@@ -12,7 +12,7 @@ def concept(found: Part) -> str:
     """Delays by detector."""
     rows = [
         (row["rule"], _number(row["value"]), _range(row), f"{row['cases']} of {row['runs']}",
-         _number(row.get("run_length") or found["ours_run_length"]["run_length"]))
+         _number(row.get("run_length")))
         for row in found["rows"]
     ]  # fmt: skip
     heads = ("detector", "labels to the alarm, median", "95 %", "runs without an alarm before", "run length reached")
