@@ -194,7 +194,8 @@ class Growing:
             kth = min(most, len(near) - 1)
             last = np.partition(priorities[near], kth)[kth]
             found: Ints = near[priorities[near] <= last]
-            if len(np.unique(priorities[found])) > self.most:  # not fewer because some are there twice
+            different = 1 + np.count_nonzero(np.diff(np.sort(priorities[found])))  # some may be there twice
+            if different > self.most:
                 self.ceiling = min(self.ceiling, int(last) + 1)
                 return found
         return near
@@ -217,8 +218,8 @@ def grow(panes: Sequence[Growing], ends: Sequence[int], priorities: Words, rows_
     """Take in n rows, the panes' one after the other up to `ends`; `rows_at` is asked once, for those that may stay."""
     ceilings = np.array([pane.ceiling for pane in panes], dtype=np.uint64)
     near = np.flatnonzero(priorities < np.repeat(ceilings, np.diff(ends, prepend=0)))
-    parts = np.split(near, np.searchsorted(near, ends[:-1]))
-    parts = [pane.lowest(priorities, part) for pane, part in zip(panes, parts, strict=True)]
+    cuts = [0, *np.searchsorted(near, ends).tolist()]
+    parts = [pane.lowest(priorities, near[at:end]) for pane, at, end in zip(panes, cuts, cuts[1:], strict=False)]
     chosen = np.concatenate(parts)
     if not len(chosen):
         return

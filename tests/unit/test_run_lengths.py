@@ -16,6 +16,15 @@ def test_independent_steps_have_geometric_runs():
     assert np.all(np.diff(found) < 0)
 
 
+def test_beyond_what_was_simulated_an_alert_of_one_step_is_as_rare_as_its_limit():
+    """Whatever bend the shorter runs have: here small p-values come in pairs."""
+    random = np.random.default_rng(2)
+    smallest = np.repeat(random.random((1, 100, 128)), 2, axis=2)
+    found = limits(smallest, [1], 1, 1)
+    assert found[12:] * RUNS[12:] == pytest.approx(found[12] * RUNS[12])
+    assert np.all(np.diff(found) < 0)
+
+
 def test_two_of_three_independent_steps_are_rarer():
     random = np.random.default_rng(1)
     limit = np.interp(np.log(100), np.log(RUNS), limits(random.random((1, 400, 256)), [1], 2, 3))
