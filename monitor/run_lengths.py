@@ -69,7 +69,7 @@ def _alerts(smallest: Floats, scales: Sequence[int], needed: int, among: int) ->
         over = np.zeros(age.shape, dtype=np.bool_)
         for scale, of_scale in zip(scales, by_step[at], strict=True):
             over |= (of_scale <= CANDIDATES[:, None]) & (age >= scale)
-        recent = ((recent << 1) & ((1 << among) - 1)) | over
+        recent = np.asarray(((recent << 1) & ((1 << among) - 1)) | over, dtype=np.uint8)
         alert = over & (np.bitwise_count(recent) >= needed)
         if at >= begin:
             alerts += np.count_nonzero(alert, axis=1)

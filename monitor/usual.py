@@ -43,7 +43,7 @@ def _shares(counts: Floats | Ints, deciles: Ints) -> Floats:
     return distances.shares(np.bincount(deciles, weights=counts).astype(np.int64))
 
 
-def _mover(column: Coded, reference: Floats, deciles: Ints) -> Callable[[Ints], tuple[float, float]]:
+def _mover(column: Coded, reference: Floats | Ints, deciles: Ints) -> Callable[[Ints], tuple[float, float]]:
     """Wasserstein and KS of the values themselves (nominal: of the categories), given a window's counts."""
     if column.kind is Kind.NOMINAL:
         p = _parts(reference, deciles)

@@ -136,9 +136,9 @@ def fit(
 
 def complete(rows: LabelledRows) -> Mask:
     """Which rows miss no feature; all where none is so."""
-    there: Mask = np.isfinite(rows.columns.numeric).all(axis=1)
+    there: Mask = np.asarray(np.isfinite(rows.columns.numeric).all(axis=1), dtype=np.bool_)
     for values in rows.columns.nominal:
-        there &= np.array([value is not None for value in values], dtype=np.bool_)
+        there = there & np.array([value is not None for value in values], dtype=np.bool_)
     return there if there.any() else np.ones(len(rows), dtype=np.bool_)
 
 
