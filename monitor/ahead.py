@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import msgspec
 
-from longshore.monitor.windows import Filled, Windows
+from longshore.monitor.window_parts import Filled
+from longshore.monitor.windows import Windows
 from longshore.records import Window
 
 

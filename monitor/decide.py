@@ -14,7 +14,7 @@ import msgspec
 
 from longshore.monitor import aside, messages
 from longshore.monitor.ahead import LookAhead
-from longshore.monitor.deciding import DeciderSettings, Outputs
+from longshore.monitor.deciding import DeciderSettings, Outputs, event_of
 from longshore.monitor.episodes import Episodes, Phase, Told
 from longshore.monitor.harm import ErrorSeen, HarmWatch
 from longshore.monitor.loss_test import LossEvidence
@@ -32,11 +32,11 @@ from longshore.monitor.models import Profiles
 from longshore.monitor.policy import CONCEPT
 from longshore.monitor.quarantine import Change, Quarantine
 from longshore.monitor.report import Report
-from longshore.monitor.significance import FLOORS
 from longshore.monitor.snapshots import Snapshot
 from longshore.monitor.verdicts import Judge, Verdict, segments_of
 from longshore.monitor.watermark import Watermark
-from longshore.monitor.windows import Era, EraBegun, Filled, Windows
+from longshore.monitor.window_parts import Era, EraBegun, Filled
+from longshore.monitor.windows import Windows
 from longshore.records import FINAL, PROVISIONAL, DriftEvent, ModelEventKind, Window
 
 __all__ = ["Decider", "DeciderSettings", "Outputs", "decide_all"]
@@ -240,14 +240,13 @@ class Decider:
         )
 
     def _quality_event(self, filled: Filled, change: Change) -> DriftEvent:
-        given = {"cause": "quality", "episode": change.id, "p_value": change.p_value}
-        return self._event(change.kind, filled.era, phase=self.phase, detail=change.detail, **given)
+        found = {"cause": "quality", "episode": change.id, "p_value": change.p_value}
+        return self._event(change.kind, filled.era, phase=self.phase, detail=change.detail, **found)
 
     def _era_event(self, begun: EraBegun) -> DriftEvent:
         start = begun.pane * self._settings.pane_ms
         detail = {"previous_version": begun.before.version, "previous_generation": begun.before.generation}
-        empty = Window(start, start, 0)
-        return self._event("era", begun.era, phase=self.phase, window=empty, index=-1, detail=detail)
+        return self._event("era", begun.era, phase=self.phase, window=Window(start, start, 0), index=-1, detail=detail)
 
     def _performance_event(self, seen: ErrorSeen) -> DriftEvent:
         episode = self._episodes.state.episode
@@ -286,23 +285,8 @@ class Decider:
         return told.episode.window if concept else self._last_window
 
     def _event(self, kind: str, era: Era, *, phase: Phase, detail: dict[str, Any], **given: Any) -> DriftEvent:
-        alarm = self._settings.alarm
-        return DriftEvent(
-            kind=kind,
-            cause=given.get("cause", ""),
-            stream_set=self._settings.stream_set,
-            model_version=era.version,
-            generation=era.generation,
-            window=given.get("window", self._last_window),
-            window_index=given.get("index", self._last_index),
-            status=given.get("status", FINAL),
-            state=phase.value,
-            episode=given.get("episode", ""),
-            p_value=given.get("p_value", 1.0),
-            thresholds={"run_length": alarm.run_length} | FLOORS | self._settings.thresholds,
-            streams=given.get("streams", []),
-            detail=detail,
-        )
+        given = {"window": self._last_window, "index": self._last_index} | given
+        return event_of(self._settings, kind, era, phase=phase, detail=detail, given=given)
 
 
 def decide_all(decider: Decider, values: Iterable[tuple[int, bytes | None]]) -> Outputs:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from longshore.monitor.episode_state import Rules
+from longshore.monitor.episode_state import Phase, Rules
 from longshore.monitor.harm import HarmSettings
 from longshore.monitor.quality.judge import QualityRules
 from longshore.monitor.sequence import Alarm
-from longshore.records import DriftEvent, RetrainRequest
+from longshore.monitor.significance import FLOORS
+from longshore.monitor.window_parts import Era
+from longshore.records import FINAL, DriftEvent, RetrainRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +42,25 @@ class Outputs:
 
     events: list[DriftEvent]
     requests: list[RetrainRequest]
+
+
+def event_of(
+    settings: DeciderSettings, kind: str, era: Era, *, phase: Phase, detail: dict[str, Any], given: dict[str, Any]
+) -> DriftEvent:
+    """An event of an era. `given`: `window`, `index`, and what else is known of it, under the names of its fields."""
+    return DriftEvent(
+        kind=kind,
+        cause=given.get("cause", ""),
+        stream_set=settings.stream_set,
+        model_version=era.version,
+        generation=era.generation,
+        window=given["window"],
+        window_index=given["index"],
+        status=given.get("status", FINAL),
+        state=phase.value,
+        episode=given.get("episode", ""),
+        p_value=given.get("p_value", 1.0),
+        thresholds={"run_length": settings.alarm.run_length} | FLOORS | settings.thresholds,
+        streams=given.get("streams", []),
+        detail=detail,
+    )

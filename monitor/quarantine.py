@@ -20,7 +20,7 @@ from longshore.monitor.episodes import Episodes, EpisodeState, Judged, Phase, To
 from longshore.monitor.models import PREDICTION
 from longshore.monitor.quality.faults import ALL, Fault, FaultKind
 from longshore.monitor.quality.judge import REMEMBERED, Contents, QualityRules, faults_of, pooled, volume
-from longshore.monitor.windows import Filled
+from longshore.monitor.window_parts import Filled
 
 CLEAN = 2
 """Windows in a row without a fault before it is over: the first may still hold its last records."""

@@ -12,7 +12,7 @@ from longshore.monitor.episodes import EpisodeState
 from longshore.monitor.harm import HarmState
 from longshore.monitor.quarantine import QuarantineState
 from longshore.monitor.watermark import Watermark
-from longshore.monitor.windows import WindowState
+from longshore.monitor.window_parts import WindowState
 from longshore.records import Window
 
 FORMAT = 4

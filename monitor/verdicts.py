@@ -16,7 +16,7 @@ from longshore.monitor.report import Report, report_judged
 from longshore.monitor.segments import counted_segments
 from longshore.monitor.sequence import Alarm, Evidence, Sequence
 from longshore.monitor.thresholds import Thresholds
-from longshore.monitor.windows import Filled
+from longshore.monitor.window_parts import Filled
 from longshore.profile import Ints
 from longshore.records import Moved
 

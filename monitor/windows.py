@@ -10,104 +10,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from longshore.errors import FormatError
-from longshore.monitor.aside import NO_ASIDE, Aside, added, taken
+from longshore.monitor.aside import NO_ASIDE, added, taken
 from longshore.monitor.identities import IdSketch
 from longshore.monitor.identities import both as both_ids
 from longshore.monitor.messages import PaneDelta, pack, pack_small, unpack, unpack_small
 from longshore.monitor.models import Profiles, Watched
 from longshore.monitor.sample import Sample, both, rows_of_a_pane, shape_of
+from longshore.monitor.window_parts import Ahead, Era, EraBegun, Filled, Open, WindowState
 from longshore.profile import Ints
-from longshore.records import Route, Window
-
-
-class Era(msgspec.Struct, frozen=True):
-    """The model whose predictions are judged; generation 0 stands for none yet."""
-
-    version: str = ""
-    generation: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class EraBegun:
-    """A newer generation's records appear, from pane `pane` on."""
-
-    before: Era
-    era: Era
-    pane: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Filled:
-    """A full window of closed panes: `first_pane` to the pane before `end_pane`."""
-
-    era: Era
-    index: int
-    first_pane: int
-    end_pane: int
-    records: int
-    watched: Watched
-    counts: Ints
-    sums: Ints
-    segments: Ints
-    ids: IdSketch | None = None
-    aside: Aside = NO_ASIDE
-    sample: Sample | None = None
-
-    def window(self, pane_ms: int) -> Window:
-        """The stretch of event time it covers."""
-        return Window(self.first_pane * pane_ms, self.end_pane * pane_ms, self.records)
-
-
-@dataclass(slots=True)
-class Open:
-    """A pane of one version still open, and the panes-topic offset of its first delta."""
-
-    offset: int
-    records: int
-    counts: Ints
-    sums: Ints
-    segments: Ints
-    ids: IdSketch | None = None
-    sample: Sample | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ahead:
-    """The next window as it would be if nothing more came: the one in progress and `panes`, still open."""
-
-    first_pane: int
-    end_pane: int
-    records: int
-    panes: list[Open]
-
-    def window(self, pane_ms: int) -> Window:
-        """The stretch of event time it covers so far."""
-        return Window(self.first_pane * pane_ms, self.end_pane * pane_ms, self.records)
-
-
-class WindowState(msgspec.Struct):
-    """What a snapshot keeps; open panes are not in it but are read again from `drift.panes`."""
-
-    era: Era = Era()
-    generations: dict[str, int] = {}
-    closed_before: int = 0
-    index: int = 0
-    first_pane: int = -1
-    end_pane: int = -1
-    records: int = 0
-    bins: str = ""
-    segments: str = ""
-    sample: str = ""
-    late: int = 0
-    ids: str = ""
-    aside: Aside = NO_ASIDE
-    pending: dict[int, Aside] = {}
+from longshore.records import Route
 
 
 class Windows:

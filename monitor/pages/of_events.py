@@ -91,12 +91,7 @@ class EventsPage:
         }
 
     def page(self, read: Callable[[str], Profile | None], *, name: str, now_ms: int) -> Page:
-        """The page; `read` gives a version's profile, None where the registry has none.
-
-        Raises:
-            ValueError: there is no verdict (see `judged`).
-
-        """
+        """The page; `read` gives a version's profile, None if there is none. ValueError: nothing is `judged`."""
         if self._verdict is None or self._last is None:
             raise ValueError("no verdict")
         verdict = self._verdict.event

@@ -8,18 +8,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from longshore.alert_settings import AlertSettings
@@ -86,7 +77,6 @@ class MonitorSettings(Section):
     `run_length_records`: the mean number of records between false alerts; `alpha`, where given, is the limit itself.
     `thresholds`: fixed limits on distances instead, by `metric` or `stream.metric`. `provisional`: verdicts also on the
     next window while its panes are open, beside the final ones, which do not change by it.
-
     `quality_run_length_records`: the least mean number of records between false alerts of a fault of the data (None: as
     `run_length_records`). `quality_ignore`: kinds of faults, or `stream.kind`, that are not told and hold nothing.
     `joint`: test a window's columns together, too, on `sample_rows` whole rows of each pane.
@@ -117,7 +107,7 @@ class MonitorSettings(Section):
     policy: Literal["drift", "harm"] = "drift"
     window_labels: int = Field(default=1_000, ge=30)
     run_length_labels: float = Field(default=1_000_000, ge=1_000)
-    budget: tuple[NonNegativeInt, PositiveFloat] = (0, 30.0)
+    budget: tuple[Annotated[int, Field(ge=0)], Annotated[float, Field(gt=0)]] = (0, 30.0)
     dry_run: bool = False
     label_lateness_s: float = Field(default=259_200.0, gt=0)
     relay_labels: bool = False

@@ -26,7 +26,7 @@ from longshore.monitor.episodes import Rules
 from longshore.monitor.messages import Idle, LabelsSeen, encode
 from longshore.monitor.panes import Pane, PaneCounter, Tally
 from longshore.monitor.sequence import Alarm
-from longshore.monitor.windows import Filled, Open
+from longshore.monitor.window_parts import Filled, Open
 
 ARRANGEMENTS, WITH_LOOKS = 1_000, 40
 TOTAL, SHIFT_AT = 1_000, 400
