@@ -12,7 +12,7 @@ ARGS ?=
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-system airflow-check repeat-check extras-check chaos check format bench lock clean
+.PHONY: help setup demo test test-long test-system airflow-check repeat-check extras-check chaos check format bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ demo: $(STAMP)  ## the whole loop on embedded Kafka and Redis, ending with a che
 
 test: $(STAMP)  ## the whole suite, in two processes, each with embedded servers of its own (ARGS="-k codec")
 	@exec $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+
+test-long: $(STAMP)  ## what make test leaves out because it takes minutes and is covered otherwise
+	@exec $(BIN)/python -m pytest -m long $(ARGS)
 
 test-system: $(STAMP)  ## a browser, Prometheus, kcat and a balancer against real services (needs Debian packages)
 	@bash .ci/system_packages.sh

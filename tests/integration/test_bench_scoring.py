@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.integration
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_quick_form_measures_the_limit_and_longshore(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.scoring", "--quick", "--only", "limit,longshore"]
     done = subprocess.run(
