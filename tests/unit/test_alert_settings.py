@@ -17,7 +17,7 @@ from longshore.errors import ConfigurationError
 from longshore.monitor.service import _chosen
 
 URL = "https://me:hunter2@alerts.example.org/hook/t0ken?key=t0ken"
-COUNT, DECIDE = "count", "decide"
+COUNT, JOIN, DECIDE = "count", "join", "decide"
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +46,9 @@ def test_the_environment_names_targets(settings: Settings) -> None:
 def test_a_role_runs_what_it_is_for(settings: Settings) -> None:
     told = ["notify webhook.pager", "notify alertmanager.main", "notify log"]
     assert {role: list(_chosen(settings, role)) for role in ("count", "decide", "notify", "all")} == {
-        "count": [COUNT], "decide": [DECIDE], "notify": told, "all": [COUNT, DECIDE, *told],
+        "count": [COUNT], "decide": [DECIDE], "notify": told, "all": [COUNT, JOIN, DECIDE, *told],
     }  # fmt: skip
-    assert list(_chosen(Settings(alerts=AlertSettings()), "all")) == [COUNT, DECIDE], "nobody is to be told"
+    assert list(_chosen(Settings(alerts=AlertSettings()), "all")) == [COUNT, JOIN, DECIDE], "nobody is to be told"
     assert list(_chosen(Settings(alerts=AlertSettings()), "notify")) == ["notify log"]
 
 
