@@ -266,6 +266,8 @@ def test_every_rule_fires_and_is_over_on_a_real_prometheus(tmp_path: Path) -> No
             return {target["health"] for target in found} == {"up"}
 
         eventually(scraped, 30, what="every target up")
+        eventually(lambda: set(states().values()) == {"inactive"}, 30, what="an end of what came before the first scrape")
+        fired.clear()
         calm_until = exporter.now() + 6 * 60
         eventually(lambda: states() and exporter.now() > calm_until, 30, what="a calm time")
         assert fired == set(), "all is well"
@@ -284,11 +286,12 @@ def test_every_rule_fires_and_is_over_on_a_real_prometheus(tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def ports(run: Services, serve: int) -> dict[str, int]:
-    """Every service, by what it is, and the port of its pages."""
+    """Every service, by what it is, and the port of its pages; on topics of their own."""
     found = {name: free_port() for name in ("score", "monitor", "train", "produce")}
     more = {"monitor": ["--role", "notify"], "train": ["--follow"], "produce": ["--rate", "50"]}
     for name, port in found.items():
-        run.start(name, *more.get(name, []), LONGSHORE_SERVER__PORT=str(port))
+        apart = {"LONGSHORE_TOPIC_PREFIX": "rules.", "LONGSHORE_SERVER__PORT": str(port)}
+        run.start(name, *more.get(name, []), **apart)
     return found | {"serve": serve}
 
 
