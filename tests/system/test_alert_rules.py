@@ -266,7 +266,7 @@ def test_every_rule_fires_and_is_over_on_a_real_prometheus(tmp_path: Path) -> No
             return {target["health"] for target in found} == {"up"}
 
         eventually(scraped, 30, what="every target up")
-        eventually(lambda: set(states().values()) == {"inactive"}, 30, what="an end of what came before the first scrape")
+        eventually(lambda: set(states().values()) == {"inactive"}, 30, what="an end of what was before a scrape")
         fired.clear()
         calm_until = exporter.now() + 6 * 60
         eventually(lambda: states() and exporter.now() > calm_until, 30, what="a calm time")
