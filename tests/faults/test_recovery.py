@@ -133,7 +133,7 @@ def scoring(settings: Settings, stack: Endpoints, folder: Path, trained: Path, *
     assert transactions.now() == {}
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+@pytest.mark.parametrize("protocol", [pytest.param("classic", marks=pytest.mark.long), "consumer"])
 def test_readers_go_on_once_the_instance_is_back_and_through_a_rolling_restart(
     settings: Settings, stack: Endpoints, tmp_path: Path, trained: Path, protocol: str
 ) -> None:
@@ -151,7 +151,7 @@ def test_readers_go_on_once_the_instance_is_back_and_through_a_rolling_restart(
         assert pauses[-1] <= PAUSE_LIMIT_S, f"a rolling restart paused a partition for {pauses} s"
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+@pytest.mark.parametrize("protocol", ["classic", pytest.param("consumer", marks=pytest.mark.long)])
 def test_readers_go_on_without_the_instance_and_a_zombie_doubles_nothing(
     settings: Settings, stack: Endpoints, tmp_path: Path, trained: Path, protocol: str
 ) -> None:

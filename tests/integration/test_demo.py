@@ -54,8 +54,11 @@ def test_every_check_holds_and_nothing_is_left(tmp_path: Path) -> None:
 @pytest.mark.fault
 @pytest.mark.parametrize(
     ("number", "heard"),
-    [(signal.SIGTERM, "starting Kafka"), (signal.SIGINT, "trainer:"), (signal.SIGKILL, "trainer:")],
-    ids=["SIGTERM while servers start", "SIGINT while training", "SIGKILL while training"],
+    [
+        pytest.param(signal.SIGTERM, "starting Kafka", id="SIGTERM while servers start", marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, "trainer:", id="SIGINT while training"),
+        pytest.param(signal.SIGKILL, "trainer:", id="SIGKILL while training"),
+    ],
 )
 def test_killing_it_leaves_no_process(number: signal.Signals, heard: str, tmp_path: Path) -> None:
     home = tmp_path / "home"

@@ -190,7 +190,9 @@ def test_an_ephemeral_stack_dies_with_its_owner(tmp_path: Path, how: signal.Sign
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("stage", ["kafka/format.log", "state.json", "kafka/kafka.log"])
+@pytest.mark.parametrize(
+    "stage", [pytest.param("kafka/format.log", marks=pytest.mark.long), "state.json", "kafka/kafka.log"]
+)
 def test_a_killed_up_leaves_no_process(run: Run, tmp_path: Path, stage: str) -> None:
     """SIGKILL while storage is formatted, after the first record, or while Kafka starts; `up` then works."""
     starting = subprocess.Popen(command("up"), env=environment(tmp_path / "home"), stderr=subprocess.DEVNULL)

@@ -90,6 +90,7 @@ def test_the_same_trigger_resumes_and_the_same_seed_repeats(tmp_path: Path, csv:
     assert registry(tmp_path).read("v1", "model.onnx") == registry(tmp_path).read("v2", "model.onnx")
 
 
+@pytest.mark.long
 def test_elsewhere_and_in_another_order_the_same_rows_give_the_same_model_to_the_byte(tmp_path: Path) -> None:
     """Another home, file, order of rows, hash seed, time zone and threads; `make repeat-check` makes two venvs."""
     rows = districts_frame(3_200, 5)
