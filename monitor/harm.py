@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from longshore.error_profile import SEGMENT_TOTALS, TOTALS
+from longshore.error_profile import SEGMENT_TOTALS
 from longshore.monitor.class_figures import class_figures
 from longshore.monitor.errors import MOST, numbers, scales_of
 from longshore.monitor.loss_test import LossEvidence, LossState, LossTest, why_not
@@ -24,9 +24,6 @@ from longshore.monitor.models import Profiles, Watched
 from longshore.monitor.performance import Excess, Figures, excess, figures_of, segment_errors, validation_of
 from longshore.profile import Ints
 from longshore.records import Route, Window
-
-SUMS = TOTALS + 2
-"""Of a delta: `TOTALS`, then how many published intervals held the label, and how many there were."""
 
 SEGMENTS_TOLD = 12
 LEFT_OUT = ("duplicates", "conflicting", "late", "unmatched", "unlabelled")

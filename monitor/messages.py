@@ -6,6 +6,9 @@ idle marks, relayed model events. Bytes only; meaning is `longshore.monitor.pane
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import msgspec
 
 from longshore.errors import FormatError
@@ -94,20 +97,29 @@ class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):
     format: int = FORMAT
 
 
-def in_pieces(counted: Counted) -> list[Counted]:
-    """The same as messages that are not too large, with offsets that rise: one may not hold hundreds of panes.
+Delta = TypeVar("Delta")
 
-    A watermark closes panes, so only the last one has it; it has what was left out of the panes, too.
-    """
-    pieces: list[list[PaneDelta]] = [[]]
+
+def _below_max_bytes(deltas: Sequence[Delta], bytes_of: Callable[[Delta], int]) -> list[list[Delta]]:
+    """The deltas in order, as many together as `MAX_BYTES` allow; one list at least."""
+    pieces: list[list[Delta]] = [[]]
     size = 0
-    for delta in counted.panes:
-        more = _most_bytes(delta)
+    for delta in deltas:
+        more = bytes_of(delta)
         if size + more > MAX_BYTES and pieces[-1]:
             pieces.append([])
             size = 0
         pieces[-1].append(delta)
         size += more
+    return pieces
+
+
+def in_pieces(counted: Counted) -> list[Counted]:
+    """The same as messages that are not too large, with offsets that rise: one may not hold hundreds of panes.
+
+    A watermark closes panes, so only the last one has it; it has what was left out of the panes, too.
+    """
+    pieces = _below_max_bytes(counted.panes, _most_bytes)
     first, last = counted.first_offset, len(pieces) - 1
     before = [
         Counted(counted.partition, counted.partitions, first + i, first + i, NEVER, panes)
@@ -197,15 +209,7 @@ class Errors(msgspec.Struct, frozen=True, tag_field="kind", tag="errors"):
 
 def errors_in_pieces(errors: Errors) -> list[Errors]:
     """The same as messages that are not too large; the last one has what was left out."""
-    pieces: list[list[ErrorDelta]] = [[]]
-    size = 0
-    for delta in errors.panes:
-        more = len(msgspec.json.encode(delta)) + 1
-        if size + more > MAX_BYTES and pieces[-1]:
-            pieces.append([])
-            size = 0
-        pieces[-1].append(delta)
-        size += more
+    pieces = _below_max_bytes(errors.panes, lambda delta: len(msgspec.json.encode(delta)) + 1)
     place = (errors.partition, errors.partitions, errors.first_offset, errors.last_offset)
     return [*(Errors(*place, panes) for panes in pieces[:-1]), msgspec.structs.replace(errors, panes=pieces[-1])]
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from longshore.config import Settings
 from longshore.heap import collect_seldom
@@ -31,6 +31,7 @@ from longshore.topics import Topics
 
 ReadProfile = Callable[[str], bytes | None]
 Role = Callable[..., None]
+Stream = TypeVar("Stream", ExactlyOnce, AtLeastOnce)
 
 
 class Pulse:
@@ -52,6 +53,26 @@ class Pulse:
                 self._runtime.set_ready(True)
 
 
+def _until_stopped(
+    runtime: Runtime,
+    pulse: Pulse,
+    role: str,
+    stream: Stream,
+    step: Callable[[Stream], None],
+    *,
+    finish: Callable[[Stream], None] | None = None,
+) -> None:
+    """A role's loop: step by step until `runtime.stop`, then finish; the stream is closed however it ends."""
+    try:
+        while not runtime.stop.is_set():
+            pulse.beat(role)
+            step(stream)
+        if finish is not None:
+            finish(stream)
+    finally:
+        stream.close()
+
+
 def run_count(
     settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
 ) -> None:
@@ -69,13 +90,7 @@ def run_count(
         on_start=counting.start,
         note=counting.note,
     )
-    try:
-        while not runtime.stop.is_set():
-            pulse.beat("count")
-            counting.step(stream)
-        counting.finish(stream)
-    finally:
-        stream.close()
+    _until_stopped(runtime, pulse, "count", stream, counting.step, finish=counting.finish)
 
 
 def run_decide(
@@ -93,13 +108,7 @@ def run_decide(
         on_revoked=lambda _: deciding.finish(stream),
         on_lost=lambda _: deciding.drop(),
     )
-    try:
-        while not runtime.stop.is_set():
-            pulse.beat("decide")
-            deciding.step(stream)
-        deciding.finish(stream)
-    finally:
-        stream.close()
+    _until_stopped(runtime, pulse, "decide", stream, deciding.step, finish=deciding.finish)
 
 
 def run_join(
@@ -119,13 +128,7 @@ def run_join(
         on_start=joining.start,
         note=joining.note,
     )
-    try:
-        while not runtime.stop.is_set():
-            pulse.beat("join")
-            joining.step(stream)
-        joining.finish(stream)
-    finally:
-        stream.close()
+    _until_stopped(runtime, pulse, "join", stream, joining.step, finish=joining.finish)
 
 
 def run_relay(
@@ -143,13 +146,7 @@ def run_relay(
         on_revoked=lambda _: relaying.finish(stream),
         on_lost=lambda _: relaying.drop(),
     )
-    try:
-        while not runtime.stop.is_set():
-            pulse.beat("relay")
-            relaying.step(stream)
-        relaying.finish(stream)
-    finally:
-        stream.close()
+    _until_stopped(runtime, pulse, "relay", stream, relaying.step, finish=relaying.finish)
 
 
 def run_notify(settings: Settings, schema: Schema, runtime: Runtime, *, target: Target, pulse: Pulse) -> None:
@@ -160,12 +157,7 @@ def run_notify(settings: Settings, schema: Schema, runtime: Runtime, *, target: 
     fix_start(settings, group, topic, int((time.time() - settings.alerts.look_back_s) * 1_000))
     notifying = Notifying(settings, target)
     stream = AtLeastOnce(settings, group=group, topics=[topic], on_revoked=notifying.forget, on_lost=notifying.forget)
-    try:
-        while not runtime.stop.is_set():
-            pulse.beat(f"notify {target.name}")
-            notifying.step(stream)
-    finally:
-        stream.close()
+    _until_stopped(runtime, pulse, f"notify {target.name}", stream, notifying.step)
 
 
 ROLES: dict[str, tuple[Role, ...]] = {

@@ -12,7 +12,7 @@ from longshore.monitor.decide import Decider, DeciderSettings
 from longshore.monitor.episodes import Rules
 from longshore.monitor.messages import ModelMoved, encode
 from longshore.monitor.models import Profiles
-from longshore.monitor.panes import PaneCounter
+from longshore.monitor.panes import PaneCounter, Tally
 from longshore.monitor.reference import build_profile
 from longshore.monitor.sequence import Alarm
 from longshore.records import ModelEvent, ModelEventKind
@@ -75,6 +75,17 @@ def predictions(frame, first_ms=0, version="v1", step_ms=STEP_MS):
 
 def counter():
     return PaneCounter(SCHEMA, PROFILES, pane_ms=PANE_MS, lateness_ms=LATENESS_MS)
+
+
+def counted(values, size=50):
+    """One partition's values as pane messages, counted `size` at a time."""
+    tally, pane_counter, told = Tally(), counter(), []
+    for start in range(0, len(values), size):
+        piece = values[start : start + size]
+        pane_counter.count(tally, piece, list(range(start, start + len(piece))))
+        told.append(encode(tally.message(0, 1)))
+        tally = tally.after_commit()
+    return told
 
 
 def decider(snapshot=None, *, min_fresh_labels=300, cooldown_windows=2, thresholds=None, provisional=False):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from tests.drift_stream import PANE_MS, STEP_MS, counter, model_event, predictions, rows
+from tests.drift_stream import PANE_MS, STEP_MS, counted, model_event, predictions, rows
 
 from longshore.monitor.messages import LabelsSeen, encode
-from longshore.monitor.panes import Tally
 from longshore.monitor.quality.faults import ALL
 
 TOTAL, FROM, UPTO = 6_500, 2_000, 4_000
@@ -56,18 +55,7 @@ def values(name, drift_at=None):
     return [*made[:FROM], *(value for value in made[FROM:UPTO] for _ in range(2)), *made[UPTO:]]
 
 
-def counted(predicted, size=250):
-    """One partition's values, counted `size` at a time."""
-    tally, pane_counter, told = Tally(), counter(), []
-    for start in range(0, len(predicted), size):
-        piece = predicted[start : start + size]
-        pane_counter.count(tally, piece, list(range(start, start + len(piece))))
-        told.append(encode(tally.message(0, 1)))
-        tally = tally.after_commit()
-    return told
-
-
 @cache
 def story(name, drift_at=None):
     """Promotion, labels for all of it, and the stream."""
-    return [model_event("promoted"), LABELS, *counted(values(name, drift_at))]
+    return [model_event("promoted"), LABELS, *counted(values(name, drift_at), 250)]

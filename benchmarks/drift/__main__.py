@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-import time
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from benchmarks import _results
 from benchmarks.drift import (
     attribution,
     cost,
@@ -24,7 +24,7 @@ from benchmarks.drift import (
 )
 from benchmarks.drift.plan import Plan, parse
 from benchmarks.scoring import machine as scoring
-from benchmarks.scoring.world import BENCH, ROOT, tell
+from benchmarks.scoring.world import BENCH, ROOT
 
 PARTS: dict[str, Callable[[Plan, dict[str, Any]], None]] = {
     "false-alarms": false_alarms.measure,
@@ -52,26 +52,13 @@ def main() -> None:
     }
     try:
         for part in plan.parts:
-            _run(part, plan, results)
+            _results.measure(part, partial(PARTS[part], plan, results), results)
     finally:
         results["machine"] = machine.describe()  # by now the peers are there
         results["load"][1] = scoring.load()
         print(f"\n{report.text(results)}")
         report.write(results, folder, plot=plan.plot)
     sys.exit(1 if results["failed"] else 0)
-
-
-def _run(part: str, plan: Plan, results: dict[str, Any]) -> None:
-    """One part; one that fails leaves the reason, and the others run."""
-    tell(f"== {part}")
-    started = time.perf_counter()
-    try:
-        PARTS[part](plan, results)
-    except Exception as error:
-        traceback.print_exc()
-        results["failed"][part] = f"{type(error).__name__}: {error}"
-    results["seconds"][part] = time.perf_counter() - started
-    tell(f"  {results['seconds'][part]:.0f} s")
 
 
 if __name__ == "__main__":

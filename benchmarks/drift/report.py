@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import _results
 from benchmarks.drift import tables
 
-SECTIONS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+SECTIONS: tuple[_results.Section, ...] = (
     ("false-alarms", "False alarms: undrifted windows in which anything alarms", tables.false_alarms),
     ("run-length", "Run length between alerts", tables.run_length),
     ("power", "Power at matched false alarms (5 % of undrifted windows)", tables.power),
@@ -23,22 +22,12 @@ SECTIONS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 def text(results: dict[str, Any]) -> str:
     """The whole as Markdown."""
-    host = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in host["versions"].items())
-    head = [
-        f"# Drift on {host['cores']} cores, {host['memory_gib']} GiB, {host['processor']}",
-        "",
-        f"{results['began']}, {host['kernel']}, load average {results['load'][0]} at the beginning and"
+    about = (
+        f"{results['began']}, {results['machine']['kernel']}, load average {results['load'][0]} at the beginning and"
         f" {results['load'][1]} at the end (the benchmark's own work in it). Command: `{results['command']}`."
-        " Intervals are 95 %, by reference.",
-        "",
-        f"Versions: {versions}.",
-    ]
-    for key, title, table in SECTIONS:
-        if results.get(key):
-            head += ["", f"## {title}", "", f"{table(results[key])}\n\n{results['seconds'].get(key, 0):.0f} s."]
-    head += [f"\n{part} failed: {why}" for part, why in results["failed"].items()]
-    return "\n".join(head) + "\n"
+        " Intervals are 95 %, by reference."
+    )
+    return _results.page("Drift", about, SECTIONS, results)
 
 
 def write(results: dict[str, Any], folder: Path, *, plot: bool) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from benchmarks import _results
 from benchmarks.drift import machine
 from benchmarks.scoring import machine as scoring
-from benchmarks.scoring.world import BENCH, ROOT, tell
+from benchmarks.scoring.world import BENCH, ROOT
 from benchmarks.watch import delays, policy, tables
 from benchmarks.watch.plan import QUICK, Plan, parse
 
@@ -37,7 +36,7 @@ def main() -> None:
         "load": [scoring.load(), scoring.load()],
     }
     for part in plan.parts:
-        _run(part, plan, results)
+        _results.measure(part, partial(PARTS[part][1], plan, results), results)
         results["machine"] = machine.describe()  # by now the peers are there
         results["load"][1] = scoring.load()
         _results.write("watch", results, _text(results), folder, None)  # what is there, if the next part never ends
@@ -45,37 +44,15 @@ def main() -> None:
     sys.exit(1 if results["failed"] else 0)
 
 
-def _run(part: str, plan: Plan, results: dict[str, Any]) -> None:
-    """One part; one that fails leaves the reason, and the others run."""
-    tell(f"== {part}")
-    started = time.perf_counter()
-    try:
-        PARTS[part][1](plan, results)
-    except Exception as error:
-        traceback.print_exc()
-        results["failed"][part] = f"{type(error).__name__}: {error}"
-    results["seconds"][part] = time.perf_counter() - started
-    tell(f"  {results['seconds'][part]:.0f} s")
-
-
 def _text(results: dict[str, Any]) -> str:
     """The whole as Markdown."""
-    host = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in host["versions"].items())
-    head = [
-        f"# The watch on {host['cores']} cores, {host['memory_gib']} GiB, {host['processor']}",
-        "",
+    about = (
         f"{results['began']}, load average {results['load'][0]} at the beginning and {results['load'][1]} at the end."
         f" Command: `{results['command']}`. All detectors of a change in errors are at a false alarm in 10,000 labels:"
-        " ours by its stated run length, the others' settings by bisection on undrifted streams. Intervals are 95 %.",
-        "",
-        f"Versions: {versions}.",
-    ]
-    for part, (title, _, table) in PARTS.items():
-        if results.get(part):
-            head += ["", f"## {title}", "", f"{table(results[part])}\n\n{results['seconds'].get(part, 0):.0f} s."]
-    head += [f"\n{part} failed: {why}" for part, why in results["failed"].items()]
-    return "\n".join(head) + "\n"
+        " ours by its stated run length, the others' settings by bisection on undrifted streams. Intervals are 95 %."
+    )
+    sections = ((part, title, table) for part, (title, _, table) in PARTS.items())
+    return _results.page("The watch", about, sections, results)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 CLOSED = ConfigDict(frozen=True, extra="forbid")
-"""As every group of settings: frozen, and without unknown keys."""
+"""As `config.Section`, which imports from here: frozen, and without unknown keys. (Shared through a third module, ruff
+no longer sees that these are pydantic models, and takes their defaults for class attributes.)"""
 
 
 class WebhookSettings(BaseModel):

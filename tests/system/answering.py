@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.waiting import eventually
@@ -26,6 +30,18 @@ def ready(port: int, path: str = "/readyz") -> str:
     url = f"http://127.0.0.1:{port}"
     eventually(lambda: get(url + path)[0] == 200, 90, what=f"an answer of {url}{path}")
     return url
+
+
+@contextmanager
+def serving(command: list[str], folder: Path, port: int) -> Iterator[str]:
+    """A program of another's that answers on `port`, its log in `folder`; its address."""
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        yield ready(port, "/-/ready")
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def predict(url: str, **values: Any) -> dict[str, Any]:

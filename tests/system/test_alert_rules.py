@@ -17,7 +17,7 @@ import pytest
 import yaml
 from tests.services import Services, free_port
 from tests.system.alert_story import CALM, STORIES, Player, Series, Story, job_of
-from tests.system.answering import get, ready
+from tests.system.answering import get, ready, serving
 from tests.system.conftest import program
 from tests.waiting import eventually
 
@@ -233,13 +233,10 @@ def watched(folder: Path, exporter: Exporter) -> Iterator[str]:
         f"--web.listen-address=127.0.0.1:{port}",
     ]  # fmt: skip
     threading.Thread(target=exporter.server.serve_forever, args=(0.05,), daemon=True).start()
-    with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     try:
-        yield ready(port, "/-/ready")
+        with serving(command, folder, port) as url:
+            yield url
     finally:
-        process.terminate()
-        process.wait(30)
         exporter.server.shutdown()
         exporter.server.server_close()
 

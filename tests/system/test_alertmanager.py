@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from tests.alert_world import event, write
 from tests.services import Services, free_port, settings_for
-from tests.system.answering import get, ready
+from tests.system.answering import get, serving
 from tests.system.conftest import PREFIX, program
 from tests.waiting import eventually
 
@@ -38,13 +37,8 @@ def alertmanager(folder: Path, port: int) -> Iterator[str]:
         program("prometheus-alertmanager"), f"--config.file={folder / 'alertmanager.yml'}",
         f"--storage.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
     ]  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-    try:
-        yield ready(port, "/-/ready")
-    finally:
-        process.terminate()
-        process.wait(30)
+    with serving(command, folder, port) as url:
+        yield url
 
 
 def firing(url: str) -> list[dict[str, Any]]:

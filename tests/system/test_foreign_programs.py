@@ -13,7 +13,7 @@ import pytest
 import yaml
 from confluent_kafka import Producer
 from tests.services import Services, free_port
-from tests.system.answering import get, predict, ready
+from tests.system.answering import get, predict, ready, serving
 from tests.system.conftest import PREFIX, program
 from tests.waiting import eventually
 
@@ -113,13 +113,8 @@ def prometheus(folder: Path, targets: dict[str, int]) -> Iterator[str]:
         program("prometheus"), f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]  # fmt: skip
-    with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-    try:
-        yield ready(port, "/-/ready")
-    finally:
-        process.terminate()
-        process.wait(30)
+    with serving(command, folder, port) as url:
+        yield url
 
 
 def asked(url: str, path: str) -> Any:

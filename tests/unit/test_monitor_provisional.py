@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import msgspec
 import pytest
-from tests.drift_stream import LATENESS_MS, PANE_MS, SCHEMA, STEP_MS, counter, decider, model_event, predictions, rows
+from tests.drift_stream import LATENESS_MS, PANE_MS, SCHEMA, STEP_MS, counted, decider, model_event, predictions, rows
 
 from longshore.config import Settings
 from longshore.monitor.ahead import Look, LookAhead
 from longshore.monitor.decide import decide_all
-from longshore.monitor.messages import encode
-from longshore.monitor.panes import Tally
 from longshore.monitor.service_decide import decider_settings
 from longshore.monitor.snapshots import FORMAT, load_snapshot
 from longshore.records import FINAL, PROVISIONAL, Window
@@ -22,21 +20,10 @@ OFF_MS = 350
 """Where the stream begins within a pane: so windows fill in the midst of one."""
 
 
-def messages(values, size=50):
-    """One partition's values, counted `size` at a time."""
-    tally, pane_counter, told = Tally(), counter(), []
-    for start in range(0, len(values), size):
-        piece = values[start : start + size]
-        pane_counter.count(tally, piece, list(range(start, start + len(piece))))
-        told.append(encode(tally.message(0, 1)))
-        tally = tally.after_commit()
-    return told
-
-
 def drifting():
     calm, moved = rows(SHIFT_AT, 41), rows(TOTAL - SHIFT_AT, 42, factor=1.5)
     values = predictions(calm, first_ms=OFF_MS) + predictions(moved, first_ms=OFF_MS + SHIFT_AT * STEP_MS)
-    return [model_event("promoted"), *messages(values)]
+    return [model_event("promoted"), *counted(values)]
 
 
 def decided(values, *, provisional=True):
@@ -119,7 +106,7 @@ def test_they_move_no_state(told):
 @pytest.mark.parametrize("size", [3, 50, 300])
 def test_they_are_few_however_small_the_messages(size):
     values = predictions(rows(2_000, 43), first_ms=OFF_MS)
-    found = decided([model_event("promoted"), *messages(values, size)])
+    found = decided([model_event("promoted"), *counted(values, size)])
     assert 1 <= max(len(events) for events in by_window(found).values()) <= 2
 
 
@@ -151,7 +138,7 @@ def test_a_watermark_that_comes_far_makes_their_number_grow_with_its_logarithm()
 
 def test_while_nothing_changes_nothing_is_told_again():
     """In these panes each window is full with the last record of one, and waits two panes to be final."""
-    found = decided([model_event("promoted"), *messages(predictions(rows(2_000, 43)))])
+    found = decided([model_event("promoted"), *counted(predictions(rows(2_000, 43)))])
     assert [event.window.records for event in looks(found)] == [500] * 4
     assert [event.detail["revision"] for event in looks(found)] == [0] * 4
 
@@ -164,9 +151,9 @@ def swapped(known_first=True):
         predictions(rows(1_200, 46), first_ms=SWAP_MS, version="v2"),
         strict=True,
     )
-    counted = messages([*old, *itertools.chain.from_iterable(both)])
+    told = counted([*old, *itertools.chain.from_iterable(both)])
     newer = model_event("promoted", "v2", 2)
-    return [model_event("promoted"), *([newer, *counted] if known_first else [*counted, newer])]
+    return [model_event("promoted"), *([newer, *told] if known_first else [*told, newer])]
 
 
 @pytest.mark.parametrize("known_first", [True, False])

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests.drift_stream import LATENESS_MS, PANE_MS, STEP_MS, decider, model_event, predictions, rows
-from tests.quality_stream import FAULTS, FROM, LABELS, UPTO, counted, story
+from tests.drift_stream import LATENESS_MS, PANE_MS, STEP_MS, counted, decider, model_event, predictions, rows
+from tests.quality_stream import FAULTS, FROM, LABELS, UPTO, story
 
 from longshore.config import Settings
 from longshore.errors import ConfigurationError

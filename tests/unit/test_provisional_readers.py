@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 from rich.console import Console
-from tests.drift_stream import SCHEMA, STEP_MS, counter, decider, model_event, predictions, profile_bytes, rows
+from tests.drift_stream import SCHEMA, STEP_MS, counted, decider, model_event, predictions, profile_bytes, rows
 from tests.memory_stream import Record
 
 from longshore import telemetry
@@ -15,11 +15,9 @@ from longshore.cli.demo import verify, watch
 from longshore.cli.drift_status import Board, _line
 from longshore.config import Settings
 from longshore.monitor.decide import decide_all
-from longshore.monitor.messages import encode
 from longshore.monitor.pages.of_events import EventsPage
 from longshore.monitor.pages.page import html
 from longshore.monitor.pages.story import Stories
-from longshore.monitor.panes import Tally
 from longshore.monitor.service_decide import _measure
 from longshore.profile import Profile
 from longshore.topics import Topics
@@ -34,11 +32,7 @@ def told():
     """A decider's events, an alert among them, each written a second after the one before."""
     calm, moved = rows(SHIFT_AT, 41), rows(TOTAL - SHIFT_AT, 42, factor=1.5)
     values = predictions(calm, first_ms=OFF_MS) + predictions(moved, first_ms=OFF_MS + SHIFT_AT * STEP_MS)
-    tally, pane_counter, messages = Tally(), counter(), [model_event("promoted")]
-    for start in range(0, TOTAL, 50):
-        pane_counter.count(tally, values[start : start + 50], list(range(start, start + 50)))
-        messages.append(encode(tally.message(0, 1)))
-        tally = tally.after_commit()
+    messages = [model_event("promoted"), *counted(values)]
     events = decide_all(decider(provisional=True), enumerate(messages)).events
     assert [event.kind for event in events].count("alert") == 1
     return [Told(event, 1_000 * at) for at, event in enumerate(events)]

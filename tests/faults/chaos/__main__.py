@@ -18,9 +18,9 @@ from tests.faults.chaos.faults import inject
 from tests.faults.chaos.outcome import Outcome, conclude, tell
 from tests.faults.chaos.versions import train
 from tests.faults.chaos.world import StuckError, World
+from tests.faults.long_form import own_settings_only
 
 from longshore.errors import LongshoreError
-from longshore.service import configure_logs
 
 LIMIT = 3.0
 """Times the time it should take, and then it is a failure."""
@@ -66,9 +66,7 @@ def main(  # noqa: PLR0917  # click passes them by name
     **given: int | None,
 ) -> None:
     """Kill, stop, cut off and swap everything under load; then count whether each record came out exactly once."""
-    for name in [name for name in os.environ if name.startswith("LONGSHORE_")]:
-        del os.environ[name]  # the run's own settings only
-    configure_logs()
+    own_settings_only()
     base = plans.LONG if long_form else plans.SHORT
     counts = plans.with_counts(base.scaled(minutes / plans.SHORT_MINUTES) if minutes else base, **given)
     console = Console(width=None if os.isatty(1) else 120)

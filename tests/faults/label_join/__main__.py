@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from tests.faults.label_join.run import run, world
+from tests.faults.long_form import begin, end
 from tests.services import settings_for
 
 from longshore.errors import LongshoreError
 from longshore.local.stack import LocalStack
-from longshore.service import configure_logs
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,13 +29,9 @@ def main(kills: int, seed: int | None, records: int, tree: Path | None, folder: 
     A third of the kills are aimed into a transaction, a third take the partitions' files along. Besides them, for every
     five, a joiner is ended and restarted, stopped until the other took over, or stopped while its name is taken.
     """
-    for name in [name for name in os.environ if name.startswith("LONGSHORE_")]:
-        del os.environ[name]  # the run's own settings only
-    configure_logs()
-    seed = int(f"{datetime.now(UTC):%Y%m%d}") if seed is None else seed
-    run_folder = (folder / f"{seed}-{int(time.time())}").absolute()
-    run_folder.mkdir(parents=True)
-    click.echo(f"seed {seed}, {records:,} records, {kills} kills; logs in {run_folder}")
+    seed, run_folder = begin(folder, seed)
+    again = f"python -m tests.faults.label_join --kills {kills} --seed {seed} --records {records}"
+    click.echo(f"{again}\nlogs in {run_folder}")
     started = time.monotonic()
     with LocalStack(run_folder, ephemeral=True) as stack:
         settings = settings_for(stack, "chaos.", run_folder)
@@ -51,12 +44,7 @@ def main(kills: int, seed: int | None, records: int, tree: Path | None, folder: 
             joined = sum(delta.n for delta in one.seen.deltas)
             told = ", ".join(f"{name} {count:,}" for name, count in one.seen.counts.items())
             click.echo(f"{joined:,} labels joined, {told}; {time.monotonic() - started:.0f} s")
-    if wrong:
-        click.echo("\n".join(f"VIOLATED: {line}" for line in wrong[:20]))
-        click.echo(f"Everything is in {run_folder}")
-        raise click.exceptions.Exit(1)
-    click.echo(f"seed {seed}: all as in an undisturbed batch")
-    shutil.rmtree(run_folder)
+    end(run_folder, wrong[:20], f"seed {seed}: all as in an undisturbed batch", again=again, keep=False)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from tests.faults.long_form import begin, end
 from tests.faults.monitor_chaos.run import World, run, world
 from tests.faults.monitor_chaos.story import LEAST_RECORDS
 from tests.services import settings_for
 
 from longshore.errors import LongshoreError
 from longshore.local.stack import LocalStack
-from longshore.service import configure_logs
 
 PER_KILL = 1_000
 """Records for each kill, where none are given: the stream must flow while members come back."""
@@ -42,14 +39,9 @@ def main(  # noqa: PLR0917  # click passes them by name
     In the end every verdict, alert and retrain request must be byte for byte what the batch tells, once; every record
     counted once; and the last snapshot must be the batch's.
     """
-    for name in [name for name in os.environ if name.startswith("LONGSHORE_")]:
-        del os.environ[name]  # the run's own settings only
-    configure_logs()
-    seed = int(f"{datetime.now(UTC):%Y%m%d}") if seed is None else seed
+    seed, run_folder = begin(folder, seed)
     records = records or max(LEAST_RECORDS, PER_KILL * kills)
     again = f"python -m tests.faults.monitor_chaos --kills {kills} --seed {seed} --records {records}"
-    run_folder = (folder / f"{seed}-{int(time.time())}").absolute()
-    run_folder.mkdir(parents=True)
     click.echo(f"{again}\nlogs in {run_folder}")
     started = time.monotonic()
     with LocalStack(run_folder, ephemeral=True) as stack:
@@ -60,13 +52,7 @@ def main(  # noqa: PLR0917  # click passes them by name
             except (AssertionError, LongshoreError) as error:
                 wrong = [f"stuck: {error}"]
             summarise(one, time.monotonic() - started)
-    if wrong:
-        click.echo("\n".join(f"VIOLATED: {line}" for line in wrong))
-        click.echo(f"Everything is in {run_folder}; again: {again}")
-        raise click.exceptions.Exit(1)
-    click.echo(f"seed {seed}: all as if nothing had been done")
-    if not keep:
-        shutil.rmtree(run_folder)
+    end(run_folder, wrong, f"seed {seed}: all as if nothing had been done", again=again, keep=keep)
 
 
 def summarise(one: World, took_s: float) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from tests.faults.long_form import begin, end
 from tests.faults.trainer_chaos.run import World, run, world
 from tests.services import settings_for
 
 from longshore.errors import LongshoreError
 from longshore.local.stack import LocalStack
-from longshore.service import configure_logs
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,13 +30,8 @@ def main(kills: int, seed: int | None, folder: Path, keep: bool) -> None:
     Looked at every 10 ms: no half version is ever visible, the history only grows. In the end: every request has
     exactly one outcome, at most one version and one promotion; model.events and Redis hold what the registry says.
     """
-    for name in [name for name in os.environ if name.startswith("LONGSHORE_")]:
-        del os.environ[name]  # the run's own settings only
-    configure_logs()
-    seed = int(f"{datetime.now(UTC):%Y%m%d}") if seed is None else seed
+    seed, run_folder = begin(folder, seed)
     again = f"python -m tests.faults.trainer_chaos --kills {kills} --seed {seed}"
-    run_folder = (folder / f"{seed}-{int(time.time())}").absolute()
-    run_folder.mkdir(parents=True)
     click.echo(f"{again}\nlogs in {run_folder}")
     started = time.monotonic()
     with (
@@ -51,13 +43,7 @@ def main(kills: int, seed: int | None, folder: Path, keep: bool) -> None:
         except (AssertionError, LongshoreError) as error:
             wrong = [f"stuck: {error}", *one.troubles, *one.watch.troubles]
         summarise(one, time.monotonic() - started)
-    if wrong:
-        click.echo("\n".join(f"VIOLATED: {line}" for line in wrong))
-        click.echo(f"Everything is in {run_folder}; again: {again}")
-        raise click.exceptions.Exit(1)
-    click.echo(f"seed {seed}: nothing lost, doubled or half done")
-    if not keep:
-        shutil.rmtree(run_folder)
+    end(run_folder, wrong, f"seed {seed}: nothing lost, doubled or half done", again=again, keep=keep)
 
 
 def summarise(one: World, took_s: float) -> None:
