@@ -138,7 +138,8 @@ def test_the_whole_loop_for_another_schema(run: Services, settings: Settings, tm
     assert not others
     (alert, *_) = [event for event in values(settings, topics.events) if event["kind"] == "alert"]
     assert alert["model_version"] == request["model_version"] == "v1"
-    assert alert["streams"][0]["name"] in ("wind", "prediction")
+    # Wear raises the loss in the same records in which the gale moves the wind: either may be the first seen.
+    assert alert["cause"] == "concept" or alert["streams"][0]["name"] in ("wind", "prediction"), alert
     assert alert["window"]["end"] > START + CALM * STEP_MS, "the alarm came before the drift"
     promoted = eventually(
         lambda: alive() and [e for e in values(settings, topics.models) if e["kind"] in ("promoted", "rejected")][1:],
