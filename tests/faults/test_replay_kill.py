@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.integration, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 def test_a_replay_killed_after_any_step_leaves_each_replayed_once(settings: Settings) -> None:
     """Two transactions of two records and one: init, 2 records, 2 entries, commit, 1 record, 1 entry, commit."""
     done = subprocess.run(

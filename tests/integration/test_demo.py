@@ -56,7 +56,7 @@ def test_every_check_holds_and_nothing_is_left(tmp_path: Path) -> None:
     ("number", "heard"),
     [
         pytest.param(signal.SIGTERM, "starting Kafka", id="SIGTERM while servers start", marks=pytest.mark.long),
-        pytest.param(signal.SIGINT, "trainer:", id="SIGINT while training"),
+        pytest.param(signal.SIGINT, "trainer:", id="SIGINT while training", marks=pytest.mark.long),
         pytest.param(signal.SIGKILL, "trainer:", id="SIGKILL while training"),
     ],
 )

@@ -169,7 +169,7 @@ time.sleep(600)
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_an_ephemeral_stack_dies_with_its_owner(tmp_path: Path, how: signal.Signals) -> None:
     """However the owner ends, no server and no watcher stays; the next run removes the folder and says so."""
     owner = subprocess.Popen(
@@ -191,7 +191,12 @@ def test_an_ephemeral_stack_dies_with_its_owner(tmp_path: Path, how: signal.Sign
 
 @pytest.mark.fault
 @pytest.mark.parametrize(
-    "stage", [pytest.param("kafka/format.log", marks=pytest.mark.long), "state.json", "kafka/kafka.log"]
+    "stage",
+    [
+        pytest.param("kafka/format.log", marks=pytest.mark.long),
+        "state.json",
+        pytest.param("kafka/kafka.log", marks=pytest.mark.long),
+    ],
 )
 def test_a_killed_up_leaves_no_process(run: Run, tmp_path: Path, stage: str) -> None:
     """SIGKILL while storage is formatted, after the first record, or while Kafka starts; `up` then works."""

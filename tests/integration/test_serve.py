@@ -170,6 +170,7 @@ def test_a_promotion_is_served_at_once_and_no_answer_mixes_versions(world: World
             status, body = ask(world.port, "POST", "/v2/models/default/infer", BODY)
             answer = json.loads(body)
             assert status == 200, answer
+            stop.wait(0.01)  # the training beside it is to end
             seen.append((answer["model_version"], answer["outputs"][0]["data"][0]))
 
     with ThreadPoolExecutor(2) as pool:

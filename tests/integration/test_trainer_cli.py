@@ -83,6 +83,7 @@ def test_the_scorer_s_columns_and_the_stored_pipeline_agree_on_decoded_records(t
     np.testing.assert_allclose(served, pipeline.predict(pd.DataFrame(records)), rtol=1e-5)
 
 
+@pytest.mark.long
 def test_the_same_trigger_resumes_and_the_same_seed_repeats(tmp_path: Path, csv: Path) -> None:
     first, again = (train(tmp_path, "--data", str(csv), "--trigger-id", "t", "--output", "json") for _ in range(2))
     assert json.loads(first.stdout) == json.loads(again.stdout)
@@ -130,6 +131,7 @@ def test_a_rejection_exits_zero(tmp_path: Path, csv: Path) -> None:
     assert champion is not None and champion.version == "v1"
 
 
+@pytest.mark.long
 def test_without_data_the_generator_is_used_and_another_schema_works(tmp_path: Path) -> None:
     assert json.loads(train(tmp_path, "--rows", "1500", "--output", "json").stdout)["promoted"]
     (tmp_path / "pumps.toml").write_text(TOML)
