@@ -2,9 +2,10 @@
 
 A transaction opens with one snapshot of the model and ends after `commit_interval_s` under load, or as soon as the
 input is idle (at least once: always after that interval, for outputs are seen as soon as they are sent). Outputs are
-handed over as they are made, and a commit goes on while the next records are read and scored; under load the model
-works on one batch while the one before is encoded. What is handed over and not yet committed is known to the stream
-only, so that an abort, a revoked partition or a lost one has one obvious thing to do here: forget it (`drop`).
+handed over as they are made, and a commit goes on while the next records are read and scored: these go out, in a
+transaction of their own, when it has ended. Under load the model works on one batch while the one before is encoded.
+What is handed over and not yet committed is known to the stream only, so that an abort, a revoked partition or a lost
+one has one obvious thing to do here: forget it (`drop`).
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ import functools
 import sys
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import structlog
 
 from longshore import telemetry
 from longshore.codec import Codec, Decoded
-from longshore.columns import Floats
 from longshore.config import Settings
 from longshore.errors import AbortedError
 from longshore.heap import collect_seldom
@@ -29,11 +29,12 @@ from longshore.kafka.outlet import Hooks
 from longshore.projector import Projector
 from longshore.redis_store import ModelCache
 from longshore.schema import Schema
+from longshore.scorer.batches import Answer, Begun, Pending
 from longshore.scorer.encode import PredictionEncoder, dead_letter, with_traces
 from longshore.scorer.models import Active, Models
 from longshore.scorer.score import judged, predictions
 from longshore.service import Runtime
-from longshore.stream import ExactlyOnceStream, Mark, Message, Partitions, Single
+from longshore.stream import ExactlyOnceStream, Message, Partitions, Single
 from longshore.topics import Topics
 
 log = structlog.get_logger()
@@ -48,32 +49,11 @@ REST_S = {"exactly_once": 0.006, "at_least_once": 0.002}
 begins the next transaction in that time is turned away, to try again 20 ms later (librdkafka): the rest gathers a few
 more records instead, and halves the latency of the slowest and the broker's work. Without transactions it only gathers:
 half the processor for a millisecond (docs/benchmarks.md)."""
+GLANCE_S = 0.003
+"""How often a commit is looked after when the input is idle; what came by then is scored beside it."""
 SWITCH_S = 0.001
 """How long the model's thread waits for the interpreter when it has an answer: with Python's default of 5 ms the loop
 waits for it in turn, and scores a tenth less."""
-
-
-@dataclass(slots=True)
-class Pending:
-    """What the open transaction holds."""
-
-    active: Active
-    opened: float
-    predictions: int = 0
-    bytes: int = 0
-    reasons: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A batch that the model works on, or has: `before` are the stream's positions without it."""
-
-    batch: list[Message]
-    bytes: int
-    decoded: Decoded
-    active: Active
-    before: Mark
-    coming: Future[Floats]
 
 
 class Scorer:
@@ -89,7 +69,8 @@ class Scorer:
         self._rest_s = REST_S[self._settings.delivery]
         self._seen_by_commit = self._settings.delivery == "exactly_once"
         self._pending: Pending | None = None
-        self._ahead: Begun | None = None
+        self._ahead: deque[Begun] = deque()
+        self._committing: Pending | None = None
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._joined = False
         self._aborts = 0
@@ -116,7 +97,8 @@ class Scorer:
     def finish(self, stream: ExactlyOnceStream) -> None:
         """Commit what is read; an abort leaves it to whoever reads the partition next."""
         try:
-            self._end_ahead(stream)
+            while not self._send_ahead(stream):
+                self._commit(stream)
             self._commit(stream, wait=True)
         except AbortedError as error:
             log.warning("the last records were not committed and will be scored again", error=str(error))
@@ -130,28 +112,27 @@ class Scorer:
     def drop(self, partitions: Partitions | None = None) -> None:
         """Forget what is not committed: whoever owns the partitions next scores it."""
         del partitions
-        self._pending = self._ahead = None
+        self._pending = self._committing = None
+        self._ahead.clear()
 
     def _step(self, stream: ExactlyOnceStream, active: Active) -> None:
         """Read a batch, and while the model works on it encode and send the one before."""
-        batch = stream.poll(self._settings.max_batch, 0 if self._ahead else self._settings.poll_timeout_s)
-        full = len(batch) >= self._settings.max_batch
-        begun = self._begin(stream, batch, active, beside=full) if batch else None
-        self._end_ahead(stream)
-        if full:
-            self._ahead = begun
-        elif begun is not None:
-            self._end(stream, begun)
-        idle = not full and self._pending is not None and stream.backlog() < self._settings.max_batch
-        at_once = idle and self._seen_by_commit
+        most = self._settings.max_batch
+        batch = stream.poll(most, 0 if self._ahead else self._settings.poll_timeout_s)
+        full = len(batch) >= most
+        if batch:
+            self._begin(stream, batch, active, beside=full)
+        whole = self._send_ahead(stream, but=int(full))
+        idle = not full and self._pending is not None and stream.backlog() < most
+        at_once = not whole or (idle and self._seen_by_commit)
         if at_once or self._due():
-            # Under load the commit goes on beside the next batch. Else what comes meanwhile goes out together after it:
-            # polled before, the first of it would open a transaction that all the rest must wait for.
-            self._commit(stream, wait=at_once)
+            self._commit(stream)
+        if at_once:
+            self._score_beside(stream)
         if idle:
             time.sleep(self._rest_s)
 
-    def _begin(self, stream: ExactlyOnceStream, batch: list[Message], active: Active, *, beside: bool) -> Begun:
+    def _begin(self, stream: ExactlyOnceStream, batch: list[Message], active: Active, *, beside: bool) -> None:
         """Decode, and have the model predict: on a thread of its own under load, at once when latency counts."""
         values = [message.value() for message in batch]
         decoded = self._codec.decode(values, [message.key() for message in batch])
@@ -161,27 +142,46 @@ class Scorer:
             coming = Future()
             coming.set_result(_predict(decoded, active))
         size = sum(map(len, filter(None, values)))
-        return Begun(batch, size, decoded, active, stream.mark(), coming)
+        self._ahead.append(Begun(batch, size, decoded, active, stream.mark(), coming))
 
-    def _end_ahead(self, stream: ExactlyOnceStream) -> None:
-        begun, self._ahead = self._ahead, None
-        if begun is not None:
-            self._end(stream, begun)
+    def _score_beside(self, stream: ExactlyOnceStream) -> None:
+        """Score what comes while the commit goes on, one batch's worth at most; none of it is sent before the end.
+
+        Sent at once, the first of it would open a transaction that all the rest must wait for.
+        """
+        room = self._settings.max_batch - sum(len(begun.batch) for begun in self._ahead)
+        while self._committing is not None and room > 0:
+            time.sleep(GLANCE_S)
+            active = self._models.active()
+            if active is not None and (batch := stream.poll(room, 0)):
+                self._begin(stream, batch, active, beside=False)
+                room -= len(batch)
+
+    def _send_ahead(self, stream: ExactlyOnceStream, but: int = 0) -> bool:
+        """Send what is scored, but for the last `but` batches.
+
+        False: the next was scored by another model than the open transaction, which must end first, so that none mixes
+        versions.
+        """
+        while len(self._ahead) > but:
+            if self._pending is not None and self._pending.active is not self._ahead[0].active:
+                return False
+            self._end(stream, self._ahead[0])
+            self._ahead.popleft()
+        return True
 
     def _end(self, stream: ExactlyOnceStream, begun: Begun) -> None:
-        """Send a batch's outputs; another model's transaction is ended first, so that none mixes versions."""
-        if self._pending is not None and self._pending.active is not begun.active:
-            self._commit(stream, wait=False, upto=begun.before)
+        """Send a batch's outputs."""
         pending = self._pending or Pending(begun.active, time.monotonic())
-        scored = judged(begun.decoded, begun.coming.result())
-        now_ms = time.time_ns() // 1_000_000
+        answered, at_ms = begun.coming.result()
+        scored = judged(begun.decoded, answered)
         active = begun.active
         values = self._encoder.encode(
             begun.batch,
             scored.decoded,
             scored.predictions,
             version=active.version,
-            scored_at=now_ms,
+            scored_at=at_ms,
             half_width=active.half_width,
         )
         rejected: list[Single] = []
@@ -202,23 +202,24 @@ class Scorer:
         late = time.monotonic() - pending.opened >= self._settings.commit_interval_s
         return late or pending.bytes >= TRANSACTION_BYTES
 
-    def _commit(self, stream: ExactlyOnceStream, *, wait: bool, upto: Mark | None = None) -> None:
-        """End the transaction, without what the model still works on."""
+    def _commit(self, stream: ExactlyOnceStream, *, wait: bool = False) -> None:
+        """End the transaction, without what was scored and not sent yet; it goes on beside what follows, or `wait`."""
         pending, self._pending = self._pending, None
-        if self._ahead is not None:
-            upto = self._ahead.before
         if pending is not None or wait:
+            self._committing = pending
             then = functools.partial(self._committed, pending) if pending else None
-            stream.commit(wait=wait, then=then, upto=upto)
+            stream.commit(wait=wait, then=then, upto=self._ahead[0].before if self._ahead else None)
 
     def _committed(self, pending: Pending) -> None:
         self._aborts = 0
+        if self._committing is pending:
+            self._committing = None
         _count(pending)
 
 
-def _predict(decoded: Decoded, active: Active) -> Floats:
+def _predict(decoded: Decoded, active: Active) -> Answer:
     with telemetry.SCORE_SECONDS.time():
-        return predictions(decoded, active.model)
+        return predictions(decoded, active.model), time.time_ns() // 1_000_000
 
 
 def _count(pending: Pending) -> None:

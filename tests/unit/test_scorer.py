@@ -275,6 +275,57 @@ class Transactions(MemoryStream):
         super().commit(outputs, **options)
 
 
+class SlowCommits(Transactions):
+    """Commits that take three polls each, while records go on coming, one with every poll."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.flying = 0
+        self.read_beside = 0
+        self.sent_beside = 0
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Message]:
+        self.topics[INPUT] += [Record(INPUT, 0, at := len(self.topics[INPUT]), b"k", record(record_id=f"r{at}"))]
+        self.flying -= 1
+        batch = super().poll(max_records, timeout_s)
+        self.read_beside += len(batch) if self._flight is not None else 0
+        return batch
+
+    def send(self, outputs: Any) -> None:
+        self.sent_beside += int(self.flying > 0)
+        super().send(outputs)
+
+    def commit(self, outputs: Any = (), **options: Any) -> None:
+        super().commit(outputs, **options)
+        self.flying = 3 if self._flight is not None else 0
+
+    def _settle(self) -> None:
+        if self.flying <= 0:
+            super()._settle()
+
+
+def test_what_comes_during_a_commit_is_scored_beside_it_and_sent_after_it() -> None:
+    scorer, models, place, _ = busy(0, 100, poll_timeout_s=0.01)
+    stream = SlowCommits({INPUT: []}, [INPUT])
+
+    def swap() -> None:
+        if (at := len(stream.topics[INPUT])) in (10, 40):
+            place.hold(f"v{at}", at, constant_model(2.0))
+            assert models.refresh()
+
+    stream.before_poll = swap
+    stream.fails = lambda number: number == 4
+    run_until(scorer, stream, 60)
+    assert stream.read_beside > 20
+    assert stream.sent_beside == 0
+    ids = [json.loads(m.value() or b"")["record_id"] for m in stream.topics[OUTPUT]]
+    assert ids == [f"r{i}" for i in range(len(ids))]
+    assert len(ids) >= 60
+    versions = [{prediction["model_version"] for prediction in held} for held in stream.held if held]
+    assert max(map(len, versions)) == 1
+    assert set.union(*versions) == {"v1", "v10", "v40"}
+
+
 def busy(count: int, max_batch: int, **settings: Any) -> tuple[Scorer, Models, Place, Transactions]:
     """A scorer whose batches are always full, so that the model works beside the loop."""
     place = Place("redis")

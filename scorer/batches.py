@@ -1,0 +1,38 @@
+"""What the scoring loop has under way: batches with their predictions to come, and the open transaction's content."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from longshore.codec import Decoded
+from longshore.columns import Floats
+from longshore.scorer.models import Active
+from longshore.stream import Mark, Message
+
+
+@dataclass(slots=True)
+class Pending:
+    """What the open transaction holds."""
+
+    active: Active
+    opened: float
+    predictions: int = 0
+    bytes: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+
+Answer = tuple[Floats, int]
+"""A batch's predictions, and when they were made (ms since epoch)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch that the model works on, or has: `before` are the stream's positions without it."""
+
+    batch: list[Message]
+    bytes: int
+    decoded: Decoded
+    active: Active
+    before: Mark
+    coming: Future[Answer]
