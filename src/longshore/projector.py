@@ -19,10 +19,9 @@ from longshore.config import Settings
 from longshore.errors import IntegrityError, LongshoreError
 from longshore.records import ModelEvent
 from longshore.registry import MODEL_FILE, AliasRecord, Registry
-from longshore.registry.timeline import Identity, identity
 
 FULL_CHECK_EVERY = 5
-"""Ticks between two checks of the cached bytes themselves; their length is looked at every time."""
+"""Ticks between two checks of the cached bytes themselves; their length is looked at every time. And of all events."""
 
 INTERVAL_S = 2.0
 """Between two ticks of a service's housekeeping: a crash anywhere is mended within a few of them."""
@@ -84,7 +83,7 @@ class Projector:
         self._registry = registry
         self._cache = cache
         self._event_log = event_log
-        self._recorded: set[Identity] = set()
+        self._logged: tuple[tuple[int, ...], int] = ((), 0)
         self._told: list[ModelEvent] = []
         self._ticks = 0
         self._troubles: dict[str, str] = {}
@@ -181,10 +180,16 @@ class Projector:
         return found["sha256"], found["bytes"]
 
     def _to_log(self) -> None:
+        """What happened is made out anew only where something did: a long history costs a listing."""
+        if self._event_log is None:
+            return
+        stamp = (*self._registry.stamp(), len(self._told))
+        if stamp == self._logged[0] and self._ticks % FULL_CHECK_EVERY:
+            return
         events = [*self._registry.events(), *self._told]
-        if self._event_log is None or all(identity(event) in self._recorded for event in events):
+        if (stamp, len(events)) == self._logged:
             return
         appended = self._event_log.append_missing(events)
-        self._recorded.update(identity(event) for event in events)
+        self._logged = (stamp, len(events))
         if appended:
             log.info("model events appended", events=appended)

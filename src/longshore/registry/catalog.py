@@ -16,6 +16,7 @@ from longshore.records import ModelEvent, ModelEventKind
 from longshore.registry import claims, timeline
 from longshore.registry.claims import Claim, Clock
 from longshore.registry.formats import AliasRecord, Slot, check_name, decode, encode, numbers
+from longshore.registry.notes import REFUSALS, REJECTIONS
 from longshore.registry.store import Store, open_store
 from longshore.registry.versions import Versions
 
@@ -166,6 +167,11 @@ class Registry(Versions):
         notes = self.notes
         asked = [record for record in self.history(CHALLENGER) if record.kind is ModelEventKind.AWAITING_APPROVAL]
         return timeline.events(self.model, manifests, notes.rejections(), self.history(), notes.refusals(), asked=asked)
+
+    def stamp(self) -> tuple[int, ...]:
+        """As long as it is the same so are `events`, but for files that were damaged and mended: listings only."""
+        moves = (self._generation(CHAMPION), self._generation(CHALLENGER))
+        return (len(self.registered()), *moves, self.notes.count(REJECTIONS), self.notes.count(REFUSALS))
 
     def _require_first(self, name: str, trigger_id: str, generation: int) -> None:
         """ConflictError where a request was promoted up to a generation; later ones conflict by their number."""

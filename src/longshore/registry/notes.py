@@ -103,6 +103,10 @@ class Notes:
         """Every refusal."""
         return self._all(REFUSALS, RefusalRecord)
 
+    def count(self, folder: str) -> int:
+        """How many notes of a kind there are (`REJECTIONS`, …): a listing."""
+        return sum(len(self._store.names(f"{folder}/{version}")) for version in self._store.names(folder))
+
     def signatures(self, version: str) -> list[dict[str, Any]]:
         """A version's detached signatures, read afresh; its manifest may hold one more."""
         folder = f"{SIGNATURES}/{version}"
