@@ -41,18 +41,29 @@ class ErrorHistory:
 
     def __init__(self, limit: int = POINTS) -> None:
         self._limit = limit
-        self.labels = 0
+        self.labels = self.count = self.grown = 0
         self.windows: list[Window] = []
         self.last: DriftEvent | None = None
 
     def add(self, event: DriftEvent) -> None:
         """Take in a `performance` event."""
         self.last = event
+        self.count += 1
+        self.grown += _grew(event)
         self.labels += event.window.records
         self.windows.append(_window(event))
         if len(self.windows) >= 2 * self._limit:
             pairs = zip(self.windows[::2], self.windows[1::2], strict=False)
             self.windows = [_worse(first, second) for first, second in pairs]
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """The last window of labels and how many there were; None where no label has come."""
+        if self.last is None:
+            return None
+        detail = self.last.detail
+        told = {name: detail.get(name) for name in ("figures", "validation", "excess", "loss_test", "by_segment")}
+        counts = {"labels": self.labels, "windows": self.count, "windows_grown": self.grown}
+        return counts | {"window": self.last.window, "model_version": self.last.model_version} | told
 
 
 def _window(event: DriftEvent) -> Window:

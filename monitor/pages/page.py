@@ -21,7 +21,7 @@ def html(page: Page) -> str:
 
 
 def _sections(page: Page) -> list[Markup]:
-    sections = [document.headline(page.sentence, page.tiles, page.notes)]
+    sections = [document.headline(page.sentence, page.tiles, page.notes), *page.before]
     if page.quality:
         sections.append(quality_section(page.quality))
     if page.moments:
@@ -30,6 +30,7 @@ def _sections(page: Page) -> list[Markup]:
         sections.append(tag("section", tag("h2", "Episodes"), *(_episode(band) for band in reversed(page.bands))))
     if page.errors is not None:
         sections.append(page.errors)
+    sections += page.after
     sections.append(_streams(page))
     if page.places is not None:
         sections.append(_places(page.places))

@@ -2,6 +2,7 @@
 
 CSS = """
 .newest { direction: rtl; } .newest > * { direction: ltr; }
+td.why { white-space: normal; min-width: 220px; overflow-wrap: anywhere; }
 th.name { white-space: normal; min-width: 190px; }
 ol.steps { margin: 8px 0 0; padding-left: 0; list-style: none; border-left: 3px solid var(--line); }
 ol.steps li { padding: 3px 0 3px 14px; overflow-wrap: anywhere; }

@@ -32,10 +32,11 @@ from longshore.records import RetrainRequest
 from longshore.registry import Registry
 from longshore.registry.formats import check_name
 from longshore.service import configure_logs, running
+from longshore.slots import SCHEDULES
 from longshore.trainer.dataset_stream import StreamDataset
 from longshore.trainer.making import Report
 from longshore.trainer.run import Outcome, Trainer
-from longshore.trainer.schedule import CAUSE, SCHEDULES, Scheduler
+from longshore.trainer.schedule import CAUSE, Scheduler
 from longshore.trainer.service import Follower
 from longshore.trainer.training import STAGES
 from longshore.trainer.training_set import TrainingSet
