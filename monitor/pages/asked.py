@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from longshore.monitor.pages.history import number
 from longshore.monitor.pages.quality import KINDS, faults_text
 from longshore.monitor.pages.story import outcome_text, step_text
 from longshore.pages import document
@@ -44,7 +45,17 @@ class Change:
     @property
     def why(self) -> str:
         """In words."""
-        return faults_text(self.event) if self.event.kind in KINDS else step_text(self.event)
+        if self.event.kind in KINDS:
+            return faults_text(self.event)
+        return f"{age_text(self.event.detail)}{step_text(self.event)}"
+
+
+def age_text(detail: dict[str, Any]) -> str:
+    """That a model has become old, where the event says how old it is."""
+    age, most = number(detail, "age_days"), number(detail, "max_age_days")
+    if age is None or most is None:
+        return ""
+    return f"The model has been in use for {age:.3g} days of event time, {most:.3g} are allowed. "
 
 
 class Asked:
