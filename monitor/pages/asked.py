@@ -85,10 +85,12 @@ class Asked:
         if not self.found:
             return None
         rows = [_row(change) for change in self.found]
-        heads = ("written", "window to (event time)", "what", "cause", "why", "model", "what became of it")
+        heads = ("written", "window to (event time)", "what", "cause", "why, and what became of it", "model")
         told = f"{count_text(self._left_out, 'older one')} are left out. " if self._left_out else ""
         caption = f"{told}Oldest first. Requests with their reasons; outcomes as the registry has them."
-        return tag("section", tag("h2", "Alerts and requests", id="changes"), document.table(caption, heads, rows))
+        return tag(
+            "section", tag("h2", "Alerts and requests", id="changes"), document.table(caption, heads, rows, "told")
+        )
 
     def to_dict(self) -> list[dict[str, Any]]:
         """Every change with its evidence."""
@@ -112,13 +114,13 @@ def _row(change: Change) -> Markup:
     event = change.event
     what = WORDS.get(event.kind, event.kind.replace("_", " "))
     tone = TONES.get(event.kind)
+    outcome = tag("small", change.outcome) if change.outcome else None
     return tag(
         "tr",
         tag("td", time_text(change.at)),
-        tag("td", time_text(event.window.end), class_="left"),
-        tag("td", tag("span", what, class_=f"pill {tone}") if tone else what, class_="left"),
-        tag("td", event.cause or "–", class_="left"),
-        tag("td", change.why, class_="left why"),
-        tag("td", event.model_version, class_="left"),
-        tag("td", change.outcome or "–", class_="left why"),
+        tag("td", time_text(event.window.end)),
+        tag("td", tag("span", what, class_=f"pill {tone}") if tone else what),
+        tag("td", event.cause or "–"),
+        tag("td", change.why, outcome, class_="why"),
+        tag("td", event.model_version),
     )

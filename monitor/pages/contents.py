@@ -122,8 +122,8 @@ class Section(Protocol):
 class Page:
     """A whole page. `tone`: good, watch or bad; `moments` and `bands` are empty for a comparison.
 
-    `errors`: the section on realised errors, where labels have come. `before` stands behind the headline, `after`
-    behind the errors.
+    `fault_line`: faults over time; `errors`: the section on realised errors, where labels have come. `before` stands
+    behind the headline, `after` behind the errors.
     """
 
     title: str
@@ -141,6 +141,7 @@ class Page:
     level: str = ""
     places: Places | None = None
     quality: list[Trouble] = field(default_factory=list)
+    fault_line: Markup | None = None
     errors: Markup | None = None
     before: list[Markup] = field(default_factory=list)
     after: list[Markup] = field(default_factory=list)

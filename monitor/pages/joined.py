@@ -79,7 +79,7 @@ class JoinedLabels:
             f"{time_text(self._last)} ({span_text(self._last - (self._first or 0))} of event time). What was left out "
             "is counted from the range's first window of labels on."
         )
-        table = document.table(caption, ("labels", "what", "number", "share"), rows, "tight")
+        table = document.table(caption, ("labels", "what", "number", "share"), rows, "told")
         return tag("section", tag("h2", "Labels and their predictions", id="labels"), table)
 
     @staticmethod

@@ -9,6 +9,7 @@ from longshore.monitor.pages import errors
 from longshore.monitor.pages.asked import Asked
 from longshore.monitor.pages.contents import Band, Line, Moment, Page, Part, Section
 from longshore.monitor.pages.errors import ErrorHistory
+from longshore.monitor.pages.fault_line import FaultLine
 from longshore.monitor.pages.history import History
 from longshore.monitor.pages.joined import JoinedLabels
 from longshore.monitor.pages.moved import Distribution, moved_ranges
@@ -48,8 +49,8 @@ class EventsPage:
         self._verdict: Told | None = None
         self._told_places: DriftEvent | None = None
         self._errors = ErrorHistory()
-        self._asked = Asked()
-        self._before: list[Section] = [self._asked, Versions()]
+        self._fault_line = FaultLine()
+        self._before: list[Section] = [Asked(), Versions()]
         self._after: list[Section] = [JoinedLabels()]
 
     @property
@@ -71,6 +72,7 @@ class EventsPage:
         self._stories.add(told)
         self._pictures.add(event)
         self._quality.add(event)
+        self._fault_line.add(event)
         for section in (*self._before, *self._after):
             section.add(told)
         if event.detail.get("segments"):
@@ -133,6 +135,7 @@ class EventsPage:
             level=_level(verdict),
             places=self._places(usual),
             quality=list(self._quality.found),
+            fault_line=self._fault_line.drawn(moments, bands, eras),
             errors=errors.section(self._errors, bands, eras) if self._errors.last else None,
             before=[found for section in self._before if (found := section.shown()) is not None],
             after=[found for section in self._after if (found := section.shown()) is not None],

@@ -22,8 +22,8 @@ def html(page: Page) -> str:
 
 def _sections(page: Page) -> list[Markup]:
     sections = [document.headline(page.sentence, page.tiles, page.notes), *page.before]
-    if page.quality:
-        sections.append(quality_section(page.quality))
+    if page.quality or page.fault_line is not None:
+        sections.append(quality_section(page.quality, page.fault_line))
     if page.moments:
         sections.append(_evidence(page))
     if page.bands:

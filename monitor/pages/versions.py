@@ -86,13 +86,13 @@ class Versions:
                 tag("td", count_text(one.records)),
                 tag("td", count_text(one.labels)),
                 tag("td", count_text(one.alerts), class_="over" if one.alerts else None),
-                tag("td", "; ".join(one.how) or "–", class_="left why"),
+                tag("td", "; ".join(one.how) or "–", class_="why"),
             )
             for one in self.found.values()
         ]
         heads = ("version", "in use from (event time)", "for", "windows", "records", "labels", "alerts", "how")
         caption = "Oldest first; what was judged of each in this range."
-        return tag("section", tag("h2", "Versions in use", id="versions"), document.table(caption, heads, rows))
+        return tag("section", tag("h2", "Versions in use", id="versions"), document.table(caption, heads, rows, "told"))
 
     def to_dict(self) -> list[dict[str, Any]]:
         """Every generation."""
