@@ -54,8 +54,8 @@ def make(app: App, given: Range, *, now_ms: int, alive: Callable[[], None] = lam
     values = {"range": {"since": given.since, "until": given.until, "missing": missing}, **gathered.summary()}
     if not gathered.judged:
         sentence = f"No window of {app.schema.name} was judged {range_text(given)}."
-        page = _empty(app, sentence, [missing] if missing else [], now_ms)
-        return Made(page, sentence, values | {"sentence": sentence}, judged=False, missing=missing)
+        empty = _empty(app, sentence, [missing] if missing else [], now_ms)
+        return Made(empty, sentence, values | {"sentence": sentence}, judged=False, missing=missing)
     notes = [f"Asked for: {range_text(given)}."] if given != Range() else []
     notes += [missing] if missing else []
     page = gathered.page(ProfileReader(app), name=app.schema.name, now_ms=now_ms, notes=notes)
