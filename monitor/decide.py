@@ -2,33 +2,26 @@
 
 The same messages give the same outputs bit for bit, whenever and in whatever pieces they are applied; a snapshot plus
 the messages after it is as good as all of them. Closing panes is `windows`'s work, the state machine `episodes`'s,
-judging `verdicts`'s, when to tell of a window that is still open `ahead`'s; transactions and topics are `service`'s.
+judging `verdicts`'s, a model's age `ageing`'s, when to tell of a window that is still open `ahead`'s; transactions and
+topics are `service`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from longshore.monitor import aside, messages
+from longshore.monitor.ageing import AGE, Aged, Ageing
 from longshore.monitor.ahead import LookAhead
-from longshore.monitor.deciding import DeciderSettings, Outputs, event_of
+from longshore.monitor.deciding import DeciderSettings, Outputs, decide_all, event_of
 from longshore.monitor.episodes import Episodes, Phase, Told
 from longshore.monitor.harm import ErrorSeen, HarmWatch
 from longshore.monitor.loss_test import LossEvidence
-from longshore.monitor.messages import (
-    Counted,
-    Errors,
-    Idle,
-    LabelsSeen,
-    ModelMoved,
-    PaneMessage,
-    pack_counts,
-    unpack_counts,
-)
+from longshore.monitor.messages import Counted, Errors, Idle, LabelsSeen, ModelMoved, PaneMessage
 from longshore.monitor.models import Profiles
+from longshore.monitor.packing import pack_counts, unpack_counts
 from longshore.monitor.policy import CONCEPT
 from longshore.monitor.quarantine import Change, Quarantine
 from longshore.monitor.report import Report
@@ -64,6 +57,9 @@ class Decider:
         self.quarantine = Quarantine(settings.quality, snapshot.quarantine if snapshot else None)
         self._episodes.held = self.quarantine.holds
         self._harm = HarmWatch(settings.harm, profiles, settings.pane_ms, snapshot.harm if snapshot else None)
+        self._ageing = Ageing(
+            settings.rules, settings.max_age_days, settings.pane_ms, snapshot.age if snapshot else None
+        )
         if snapshot and snapshot.harm is None:  # from before there were labels in it
             self._harm.begin(snapshot.windows.era.version)
 
@@ -134,6 +130,7 @@ class Decider:
                 look=self._ahead.last,
                 quarantine=self.quarantine.state,
                 harm=self._harm.state,
+                age=self._ageing.state,
             )
         )
 
@@ -143,6 +140,7 @@ class Decider:
         elif isinstance(message, Idle):
             self._watermark.follow(message.partition, message.partitions)
         elif isinstance(message, LabelsSeen):
+            self._ageing.on_labels(message.panes)
             return self._episodes.on_labels(message.panes)
         elif isinstance(message, ModelMoved):
             return self._model_moved(message)
@@ -190,6 +188,7 @@ class Decider:
             if isinstance(closed, EraBegun):
                 self._steps = []
                 self._harm.begin(closed.era.version)
+                self._ageing.begin(closed.era.version, closed.pane)
                 for told in self._episodes.on_era(first=not closed.before.generation):
                     self._tell(told, outputs, closed.before)
                 outputs.events.append(self._era_event(closed))
@@ -212,6 +211,13 @@ class Decider:
             self._tell(one, outputs, report=verdict.report)
         for one in self.quarantine.waits(self._episodes.state):
             self._tell(one, outputs)
+        held, age = self.quarantine.held, self._ageing
+        for aged in age.on_window(filled.era.version, filled.end_pane, self._episodes.state, held=held):
+            self._age(aged, filled.era, outputs)
+
+    def _age(self, aged: Aged, era: Era, outputs: Outputs) -> None:
+        outputs.requests += [aged.request] if aged.request else []
+        outputs.events.append(self._event(aged.kind, era, cause=AGE, phase=self.phase, detail=aged.detail))
 
     def _look_ahead(self, watermark_ms: int, outputs: Outputs) -> None:
         """Tell of the next window before it is final; but for the look's number, nothing is remembered of it."""
@@ -287,13 +293,3 @@ class Decider:
     def _event(self, kind: str, era: Era, *, phase: Phase, detail: dict[str, Any], **given: Any) -> DriftEvent:
         given = {"window": self._last_window, "index": self._last_index} | given
         return event_of(self._settings, kind, era, phase=phase, detail=detail, given=given)
-
-
-def decide_all(decider: Decider, values: Iterable[tuple[int, bytes | None]]) -> Outputs:
-    """Apply many messages and gather what they brought about."""
-    gathered = Outputs([], [])
-    for offset, value in values:
-        outputs = decider.apply(offset, value)
-        gathered.events += outputs.events
-        gathered.requests += outputs.requests
-    return gathered

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from longshore.monitor.episode_state import Phase, Rules
 from longshore.monitor.harm import HarmSettings
@@ -20,6 +21,7 @@ class DeciderSettings:
 
     `provisional`: whether verdicts on open panes are told, too. What is final is the same either way.
     `sample_rows`: of a pane, whole rows for the test of columns together; 0: without that test.
+    `max_age_days`: a model that is longer in use is asked to be replaced; 0: none is.
     """
 
     stream_set: str
@@ -34,6 +36,7 @@ class DeciderSettings:
     harm: HarmSettings = field(default_factory=HarmSettings)
     quality: QualityRules = field(default_factory=QualityRules)
     sample_rows: int = 0
+    max_age_days: float = 0.0
 
 
 @dataclass(slots=True)
@@ -64,3 +67,20 @@ def event_of(
         streams=given.get("streams", []),
         detail=detail,
     )
+
+
+class Applies(Protocol):
+    """A decider, as far as it takes in messages."""
+
+    def apply(self, offset: int, value: bytes | None) -> Outputs:
+        """Take in the next message."""
+
+
+def decide_all(decider: Applies, values: Iterable[tuple[int, bytes | None]]) -> Outputs:
+    """Apply many messages and gather what they brought about."""
+    gathered = Outputs([], [])
+    for offset, value in values:
+        outputs = decider.apply(offset, value)
+        gathered.events += outputs.events
+        gathered.requests += outputs.requests
+    return gathered

@@ -57,6 +57,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         provisional=monitor.provisional,
         quality=_quality_rules(settings, schema),
         sample_rows=monitor.sample_rows if monitor.joint else 0,
+        max_age_days=monitor.max_model_age_days or 0.0,
         harm=HarmSettings(monitor.window_labels, monitor.run_length_labels, settings.scorer.interval),
     )
 

@@ -88,12 +88,12 @@ def counted(values, size=50):
     return told
 
 
-def decider(snapshot=None, *, min_fresh_labels=300, cooldown_windows=2, thresholds=None, provisional=False):
+def decider(snapshot=None, *, min_fresh_labels=300, cooldown_windows=2, thresholds=None, provisional=False, **given):
     rules, alarm = Rules(2, 3, min_fresh_labels, cooldown_windows), Alarm(2, 3, 1_000_000)
-    given = DeciderSettings(
-        SCHEMA.name, "default", rules, alarm, thresholds or {}, 500, PANE_MS, LATENESS_MS, provisional
+    settings = DeciderSettings(
+        SCHEMA.name, "default", rules, alarm, thresholds or {}, 500, PANE_MS, LATENESS_MS, provisional, **given
     )
-    return Decider(given, PROFILES, snapshot)
+    return Decider(settings, PROFILES, snapshot)
 
 
 def model_event(kind, version="v1", generation=1, trigger_id=""):

@@ -20,20 +20,14 @@ from longshore.errors import LongshoreError
 from longshore.records import RetrainRequest, Window
 from longshore.registry import Registry
 from longshore.registry.formats import Slot
+from longshore.slots import slot_of
 
-SCHEDULES = ("daily", "weekly")
 CAUSE = "schedule"
 TICK_S = 10.0
 RESEND_S = 60.0
 """A slot's request that nobody claimed for so long was perhaps never sent."""
 
 log = structlog.get_logger()
-
-
-def slot_of(schedule: str, at: datetime) -> str:
-    """`daily-2026-11-24`, or `weekly-2026-W48` (an ISO week: from Monday); `at` in UTC."""
-    year, week, _ = at.isocalendar()
-    return f"weekly-{year}-W{week:02}" if schedule == "weekly" else f"daily-{at:%Y-%m-%d}"
 
 
 def request(slot: Slot) -> RetrainRequest:

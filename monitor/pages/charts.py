@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from longshore.monitor.pages.contents import Band, Line, Moment
 from longshore.pages.markup import Markup, svg_text, tag
-from longshore.pages.scales import Axis, evidence, evidence_ticks, linear_ticks, time_ticks
+from longshore.pages.scales import Axis, evidence, evidence_ticks, linear_ticks, ticks_between, time_ticks
 from longshore.pages.wording import count_text, p_is, p_text, time_text, value_text
 
 DEEPEST = 16.0
@@ -69,7 +69,7 @@ def evidence_chart(moments: Sequence[Moment], bands: Sequence[Band], eras: Seque
     for value, label in evidence_ticks(high):
         parts.append(frame.level("grid", y.at(value)))
         parts.append(svg_text(label, frame.left - 7, y.at(value) + 4, "end"))
-    parts += [*_time_axis(frame), *_eras(frame)]
+    parts += [*time_axis(frame), *_eras(frame)]
     parts += _stepped([m.limit and evidence(m.limit) for m in moments], frame, y)
     parts += _lines([evidence(m.p_value) for m in moments], frame, y, "line")
     parts += [_dot(m, frame.x.at(m.end), y) for m in moments if m.over or len(moments) <= DOTS]
@@ -123,7 +123,7 @@ def metric_chart(
     for value, label in linear_ticks(high):
         parts.append(frame.level("grid", y.at(value)))
         parts.append(svg_text(label, frame.left - 5, y.at(value) + 4, "end"))
-    parts += [*_time_axis(frame, wanted=3), *_eras(frame, named=False)]
+    parts += [*time_axis(frame, wanted=3), *_eras(frame, named=False)]
     for kind, level in (("floor", line.reading.floor), ("limit", line.reading.fixed)):
         if level is not None:
             parts.append(frame.level(kind, y.at(level)))
@@ -134,6 +134,47 @@ def metric_chart(
             x = frame.x.at(band.alerted)
             parts.append(tag("line", class_="alert", x1=x, x2=x, y1=frame.top, y2=frame.floor))
     return frame.svg("metric", *parts)
+
+
+def figure_chart(
+    line: Line,
+    intervals: Sequence[tuple[float, float] | None],
+    moments: Sequence[Moment],
+    bands: Sequence[Band],
+    eras: Sequence[tuple[int, str]],
+    *,
+    from_zero: bool,
+) -> Markup:
+    """A figure with its intervals over time beside what it was on held-out rows; it may be negative."""
+    frame = Frame(330, 150, 50, 6, 8, 20, moments, bands, eras)
+    known = [*_known(line.values), *_known(line.usual), *(end for pair in intervals if pair for end in pair)]
+    known += [0.0] if from_zero else []
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = low if from_zero and low == 0 else low - room, high + room
+    y = Axis(low, high, frame.floor, frame.top)
+    title = f"{line.reading.title} over time with its intervals of 95 %: last {value_text(line.reading.value)}"
+    parts = [tag("title", title), *_bands(frame)]
+    for value, label in ticks_between(low, high, 3):
+        parts.append(frame.level("grid", y.at(value)))
+        parts.append(svg_text(label, frame.left - 5, y.at(value) + 4, "end"))
+    parts += [*time_axis(frame, wanted=3), *_eras(frame, named=False), *_ribbons(intervals, frame, y)]
+    parts += _lines(line.usual, frame, y, "usual") + _lines(line.values, frame, y, "line")
+    return frame.svg("metric", *parts)
+
+
+def _ribbons(intervals: Sequence[tuple[float, float] | None], frame: Frame, y: Axis) -> list[Markup]:
+    """The stretches between both ends of intervals; an upright line for one that stands alone."""
+    lows = _stretches([pair[0] if pair else None for pair in intervals], frame)
+    highs = _stretches([pair[1] if pair else None for pair in intervals], frame)
+    parts = []
+    for below, above in zip(lows, highs, strict=True):
+        points = [(frame.x.at(m.end), y.at(value)) for m, value in (*above, *reversed(below))]
+        if len(below) == 1:
+            x = points[0][0]
+            points = [(x - 2, points[0][1]), (x + 2, points[0][1]), (x + 2, points[1][1]), (x - 2, points[1][1])]
+        parts.append(tag("polygon", class_="interval", points=" ".join(f"{x:.1f},{v:.1f}" for x, v in points)))
+    return parts
 
 
 def spark(values: Sequence[float | None], limit: float | None) -> Markup:
@@ -174,7 +215,8 @@ def _eras(frame: Frame, *, named: bool = True) -> list[Markup]:
     return parts
 
 
-def _time_axis(frame: Frame, wanted: int = 7) -> list[Markup]:
+def time_axis(frame: Frame, wanted: int = 7) -> list[Markup]:
+    """The lower end of a plot, with its moments in UTC."""
     parts = [frame.level("axis", frame.floor)]
     last = -1e9
     for at, label in time_ticks(frame.moments[0].start, frame.moments[-1].end, wanted):

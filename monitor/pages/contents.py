@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from longshore.monitor.pages.moved import Distribution, Range
 from longshore.monitor.pages.places import Places
 from longshore.monitor.pages.quality import Trouble
 from longshore.pages.markup import Markup
+from longshore.records import ModelEvent
+from longshore.tracing.drift import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,33 @@ class Band:
     picture: tuple[str, Distribution] | None = None
 
 
+class Section(Protocol):
+    """A part of the page of events that gathers what it needs by itself, in bounded memory.
+
+    `name`: its key in a report's JSON.
+    """
+
+    name: str
+
+    def add(self, told: Told) -> None:
+        """Take in the next event of the topic's order; none is provisional."""
+
+    def outcome(self, event: ModelEvent) -> None:
+        """Take in what the registry says happened to a version."""
+
+    def shown(self) -> Markup | None:
+        """The section; None where there is nothing to tell."""
+
+    def to_dict(self) -> Any:
+        """The same as plain values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A whole page. `tone`: good, watch or bad; `moments` and `bands` are empty for a comparison.
 
-    `errors`: the section on realised errors, where labels have come.
+    `fault_line`: faults over time; `errors`: the section on realised errors, where labels have come. `before` stands
+    behind the headline, `after` behind the errors.
     """
 
     title: str
@@ -116,4 +141,7 @@ class Page:
     level: str = ""
     places: Places | None = None
     quality: list[Trouble] = field(default_factory=list)
+    fault_line: Markup | None = None
     errors: Markup | None = None
+    before: list[Markup] = field(default_factory=list)
+    after: list[Markup] = field(default_factory=list)

@@ -41,18 +41,29 @@ class ErrorHistory:
 
     def __init__(self, limit: int = POINTS) -> None:
         self._limit = limit
-        self.labels = 0
+        self.labels = self.count = self.grown = 0
         self.windows: list[Window] = []
         self.last: DriftEvent | None = None
 
     def add(self, event: DriftEvent) -> None:
         """Take in a `performance` event."""
         self.last = event
+        self.count += 1
+        self.grown += _grew(event)
         self.labels += event.window.records
         self.windows.append(_window(event))
         if len(self.windows) >= 2 * self._limit:
             pairs = zip(self.windows[::2], self.windows[1::2], strict=False)
             self.windows = [_worse(first, second) for first, second in pairs]
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """The last window of labels and how many there were; None where no label has come."""
+        if self.last is None:
+            return None
+        detail = self.last.detail
+        told = {name: detail.get(name) for name in ("figures", "validation", "excess", "loss_test", "by_segment")}
+        counts = {"labels": self.labels, "windows": self.count, "windows_grown": self.grown}
+        return counts | {"window": self.last.window, "model_version": self.last.model_version} | told
 
 
 def _window(event: DriftEvent) -> Window:
@@ -64,10 +75,8 @@ def _window(event: DriftEvent) -> Window:
         event.window.start, event.window.end, event.window.records, 1, event.window_index, event.generation,
         event.model_version, 1.0 if p_value is None else p_value, None, over, "",
     )  # fmt: skip
-    return Window(
-        moment, detail.get("figures") or {}, detail.get("validation") or {}, number(test, "evidence"),
-        number(test, "limit"),
-    )  # fmt: skip
+    then = {**(detail.get("validation") or {}), "coverage": number(detail, "expected_coverage")}
+    return Window(moment, detail.get("figures") or {}, then, number(test, "evidence"), number(test, "limit"))
 
 
 def _worse(first: Window, second: Window) -> Window:
@@ -82,8 +91,15 @@ def section(history: ErrorHistory, bands: Sequence[Band], eras: Sequence[tuple[i
     last = history.last
     assert last is not None  # noqa: S101  (only asked for where there is one)
     moments = [window.moment for window in history.windows]
-    drawn = [_chart(line, moments, bands, eras) for line in _lines(history.windows)]
-    legend = document.legend([("now", "windows of labels"), ("usual", "the version's held-out rows, or the limit")])
+    drawn = [_figure(metric, history.windows, moments, bands, eras) for metric in _told(history.windows)]
+    drawn += [_chart(line, moments, bands, eras) for line in _evidence(history.windows)]
+    legend = document.legend(
+        [
+            ("now", "windows of labels, by the time of their records"),
+            ("interval", "their interval of 95 %"),
+            ("usual", "the version's held-out rows (coverage: as stated), or the limit"),
+        ]
+    )
     return tag(
         "section",
         tag("h2", "Realised error", id="errors"),
@@ -130,18 +146,36 @@ def _grew(event: DriftEvent) -> bool:
     return bool(event.detail.get("alarm") or event.detail.get("grew"))
 
 
-def _lines(windows: Sequence[Window]) -> list[Line]:
-    found = []
-    for metric in ("rmse", "mae"):
-        values = [number(window.now, metric) for window in windows]
-        found.append(
-            Line(Reading(metric, FIGURES[metric], values[-1]), values, [number(w.then, metric) for w in windows])
-        )
+def _told(windows: Sequence[Window]) -> list[str]:
+    """The figures that some window has."""
+    return [metric for metric in FIGURES if any(number(window.now, metric) is not None for window in windows)]
+
+
+def _figure(
+    metric: str,
+    windows: Sequence[Window],
+    moments: Sequence[Moment],
+    bands: Sequence[Band],
+    eras: Sequence[tuple[int, str]],
+) -> Markup:
+    """One figure over time with its intervals, beside validation's."""
+    values = [number(window.now, metric) for window in windows]
+    then = [number(window.then, metric) for window in windows]
+    line = Line(Reading(metric, FIGURES[metric], values[-1]), values, then)
+    ends = [_ends(window.now, metric) for window in windows]
+    usual = tag("span", f" held-out {value_text(then[-1])}") if then[-1] is not None else None
+    caption = tag("figcaption", f"{FIGURES[metric]} ", tag("b", value_text(values[-1])), usual)
+    from_zero = metric in ("rmse", "mae", "bias")
+    return tag("figure", caption, charts.figure_chart(line, ends, moments, bands, eras, from_zero=from_zero))
+
+
+def _evidence(windows: Sequence[Window]) -> list[Line]:
+    """The loss test over time, where one was made."""
     evidence = [None if window.evidence is None else max(window.evidence, 0.0) for window in windows]
-    if any(value is not None for value in evidence):
-        limits = [window.limit for window in windows]
-        found.append(Line(Reading("evidence", "Loss test, log evidence", evidence[-1]), evidence, limits))
-    return found
+    if all(value is None for value in evidence):
+        return []
+    limits = [window.limit for window in windows]
+    return [Line(Reading("evidence", "Loss test, log evidence", evidence[-1]), evidence, limits)]
 
 
 def _chart(line: Line, moments: Sequence[Moment], bands: Sequence[Band], eras: Sequence[tuple[int, str]]) -> Markup:
@@ -168,7 +202,7 @@ def _figures_table(event: DriftEvent) -> Markup:
             )
         )
     caption = "The last window of labels beside the version's held-out rows; intervals of 95 %."
-    return document.table(caption, ("figure", "now", "", "then", ""), rows, "tight")
+    return document.table(caption, ("figure", "now", "interval", "then", "interval"), rows, "tight")
 
 
 def _classes_table(event: DriftEvent) -> Markup | None:
@@ -187,11 +221,16 @@ def _classes_table(event: DriftEvent) -> Markup | None:
     return document.table("As a classifier, at one half.", ("figure", "now", "then"), rows, "tight")
 
 
-def _interval(figures: dict[str, Any], metric: str) -> str:
+def _ends(figures: dict[str, Any], metric: str) -> tuple[float, float] | None:
     found = figures.get(f"{metric}_interval")
-    if not isinstance(found, list) or len(found) != 2:
-        return "–"
-    return f"{value_text(found[0])} … {value_text(found[1])}"
+    if not isinstance(found, list | tuple) or len(found) != 2 or None in found:
+        return None
+    return float(found[0]), float(found[1])
+
+
+def _interval(figures: dict[str, Any], metric: str) -> str:
+    found = _ends(figures, metric)
+    return "–" if found is None else f"{value_text(found[0])} … {value_text(found[1])}"
 
 
 def _segments_table(event: DriftEvent) -> Markup | None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from longshore.monitor.pages import errors
-from longshore.monitor.pages.contents import Band, Line, Moment, Page, Part, Reading
+from longshore.monitor.pages.asked import Asked
+from longshore.monitor.pages.contents import Band, Line, Moment, Page, Part, Section
 from longshore.monitor.pages.errors import ErrorHistory
-from longshore.monitor.pages.history import History, values_of
+from longshore.monitor.pages.fault_line import FaultLine
+from longshore.monitor.pages.history import History
+from longshore.monitor.pages.joined import JoinedLabels
 from longshore.monitor.pages.moved import Distribution, moved_ranges
 from longshore.monitor.pages.pictures import Pictures, pictures_of
 from longshore.monitor.pages.places import Places, places_of, segments_in
 from longshore.monitor.pages.quality import Quality
+from longshore.monitor.pages.readings import readings_of
 from longshore.monitor.pages.story import Stories, Story, error_text
 from longshore.monitor.pages.usual_lines import Usual
-from longshore.monitor.pages.wording import METRICS
+from longshore.monitor.pages.versions import Versions
 from longshore.monitor.policy import CONCEPT
 from longshore.pages.wording import count_text, listed, p_is, share_text, span_text, time_text
 from longshore.profile import Profile
-from longshore.records import DriftEvent, Moved
+from longshore.records import DriftEvent, ModelEvent, Moved
 from longshore.tracing.drift import Told
 
 SPARKS = 60
@@ -45,6 +49,9 @@ class EventsPage:
         self._verdict: Told | None = None
         self._told_places: DriftEvent | None = None
         self._errors = ErrorHistory()
+        self._fault_line = FaultLine()
+        self._before: list[Section] = [Asked(), Versions()]
+        self._after: list[Section] = [JoinedLabels()]
 
     @property
     def judged(self) -> bool:
@@ -65,6 +72,9 @@ class EventsPage:
         self._stories.add(told)
         self._pictures.add(event)
         self._quality.add(event)
+        self._fault_line.add(event)
+        for section in (*self._before, *self._after):
+            section.add(told)
         if event.detail.get("segments"):
             self._told_places = event
         if event.kind == "verdict":
@@ -88,9 +98,17 @@ class EventsPage:
             "episodes": [story.id for story in self.stories],
             "moved": self.stories[-1].moved() if self.stories else [],
             "quality": self._quality.to_dict(),
+            "performance": self._errors.to_dict(),
+            **{section.name: section.to_dict() for section in (*self._before, *self._after)},
         }
 
-    def page(self, read: Callable[[str], Profile | None], *, name: str, now_ms: int) -> Page:
+    def outcomes(self, events: Iterable[ModelEvent]) -> None:
+        """What the registry says of requests, and of how each version came into use."""
+        for event in events:
+            for section in self._before:
+                section.outcome(event)
+
+    def page(self, read: Callable[[str], Profile | None], *, name: str, now_ms: int, notes: Sequence[str] = ()) -> Page:
         """The page; `read` gives a version's profile, None if there is none. ValueError: nothing is `judged`."""
         if self._verdict is None or self._last is None:
             raise ValueError("no verdict")
@@ -113,18 +131,21 @@ class EventsPage:
             moments=moments,
             bands=bands,
             eras=eras,
-            notes=self._notes(versions, usual, parts),
+            notes=[*notes, *self._notes(versions, usual, parts)],
             level=_level(verdict),
             places=self._places(usual),
             quality=list(self._quality.found),
+            fault_line=self._fault_line.drawn(moments, bands, eras),
             errors=errors.section(self._errors, bands, eras) if self._errors.last else None,
+            before=[found for section in self._before if (found := section.shown()) is not None],
+            after=[found for section in self._after if (found := section.shown()) is not None],
         )
 
     def _part(self, stream: Moved, verdict: DriftEvent, usual: dict[str, Usual]) -> Part:
         points = self._history.points
         known = usual.get(verdict.model_version)
         now = known.of(stream.name, verdict.window.records) if known else {}
-        readings = _readings(stream, now, verdict.thresholds)
+        readings = readings_of(stream, now, verdict.thresholds)
         series = [point.streams.get(stream.name, {}) for point in points]
         by_point = [
             usual[point.moment.version].of(stream.name, point.rows) if point.moment.version in usual else {}
@@ -218,36 +239,6 @@ class EventsPage:
                 "limits what can be seen."
             )
         return notes
-
-
-def _readings(
-    stream: Moved, usual: dict[str, tuple[float, float, float]], thresholds: dict[str, float]
-) -> list[Reading]:
-    values = values_of(stream)
-    titles = {**METRICS, "wasserstein": wasserstein_title(stream.kind, stream.wasserstein_sigma)}
-    prefix = f"{stream.name}."
-    own = {key.removeprefix(prefix): limit for key, limit in thresholds.items() if key.startswith(prefix)}
-    return [
-        Reading(
-            metric,
-            titles[metric],
-            values[metric],
-            usual.get(metric),
-            thresholds.get("js_floor") if metric == "js" else None,
-            fixed_limit(thresholds | own, metric, sigma=stream.wasserstein_sigma is not None),
-        )
-        for metric in METRICS
-    ]
-
-
-def fixed_limit(limits: dict[str, float], metric: str, *, sigma: bool) -> float | None:
-    """The user's own limit on a metric, by the metric's name, in the unit it is shown in."""
-    return limits.get("wasserstein_sigma" if metric == "wasserstein" and sigma else metric)
-
-
-def wasserstein_title(kind: str, sigma: float | None) -> str:
-    """The unit the Wasserstein distance is shown in."""
-    return "Wasserstein, σ" if sigma is not None else "Total variation" if kind == "nominal" else "Wasserstein"
 
 
 def _period(moments: list[Moment]) -> str:

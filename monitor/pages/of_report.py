@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from longshore.monitor.pages.contents import Page, Part, Reading
 from longshore.monitor.pages.moved import distribution, moved_ranges
-from longshore.monitor.pages.of_events import fixed_limit, wasserstein_title
 from longshore.monitor.pages.places import places_of
+from longshore.monitor.pages.readings import fixed_limit, wasserstein_title
 from longshore.monitor.pages.wording import METRICS, outside_text
 from longshore.monitor.report import Report, StreamReport
 from longshore.monitor.significance import JS_FLOOR

@@ -21,15 +21,16 @@ def html(page: Page) -> str:
 
 
 def _sections(page: Page) -> list[Markup]:
-    sections = [document.headline(page.sentence, page.tiles, page.notes)]
-    if page.quality:
-        sections.append(quality_section(page.quality))
+    sections = [document.headline(page.sentence, page.tiles, page.notes), *page.before]
+    if page.quality or page.fault_line is not None:
+        sections.append(quality_section(page.quality, page.fault_line))
     if page.moments:
         sections.append(_evidence(page))
     if page.bands:
         sections.append(tag("section", tag("h2", "Episodes"), *(_episode(band) for band in reversed(page.bands))))
     if page.errors is not None:
         sections.append(page.errors)
+    sections += page.after
     sections.append(_streams(page))
     if page.places is not None:
         sections.append(_places(page.places))

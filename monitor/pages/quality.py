@@ -83,6 +83,15 @@ def step_text(event: DriftEvent) -> str:
     return f"Quarantined: the data have faults, {listed(names, 5) or 'told before'}; retraining waits for their end"
 
 
+def faults_text(event: DriftEvent) -> str:
+    """What a change of the faults says: those that last, or that they are over."""
+    faults = list(_faults(event.detail.get("faults")))
+    held = "; retraining waits for their end" if event.detail.get("quarantine") is True else ""
+    if event.kind == "quality_over":
+        return f"The data's faults are over: {event.detail.get('reason', 'no reason given')}"
+    return "; ".join(str(fault["text"]) for fault in faults) + held
+
+
 def _faults(given: Any) -> Iterable[dict[str, Any]]:
     """The faults of an event's detail that have what is shown of them."""
     for fault in given if isinstance(given, list) else []:

@@ -11,14 +11,18 @@ from longshore.pages.markup import Markup, tag
 from longshore.pages.wording import count_text, p_text, time_text
 
 
-def quality_section(found: Sequence[Trouble]) -> Markup:
-    """What lasts, with a sentence for each fault; and the quality episodes there were, newest first."""
-    last = found[-1]
-    parts = [_lasting(last)] if last.ended is None else [tag("p", "No fault lasts.")]
+def quality_section(found: Sequence[Trouble], picture: Markup | None = None) -> Markup:
+    """What lasts, with a sentence for each fault; the faults over time; the quality episodes there were."""
+    parts = [_lasting(found[-1])] if found and found[-1].ended is None else [tag("p", "No fault lasts.")]
+    if not found and picture is not None:
+        parts = [tag("p", "Faults that had begun before this range; what they are was told then.")]
+    if picture is not None:
+        legend = [("fault", "holds retraining back"), ("mild", "told; holds nothing back")]
+        parts += [tag("h4", "Over time"), document.scrolling(picture), document.legend(legend)]
     over = [trouble for trouble in reversed(found) if trouble.ended is not None]
     if over:
         parts.append(tag("details", tag("summary", f"Earlier: {count_text(len(over))}"), *(_past(one) for one in over)))
-    return tag("section", tag("h2", "Data quality"), *parts)
+    return tag("section", tag("h2", "Data quality", id="quality"), *parts)
 
 
 def _lasting(trouble: Trouble) -> Markup:

@@ -2,6 +2,8 @@
 
 CSS = """
 .newest { direction: rtl; } .newest > * { direction: ltr; }
+.told th, .told td { text-align: left; }
+td.why { white-space: normal; min-width: 220px; overflow-wrap: anywhere; }
 th.name { white-space: normal; min-width: 190px; }
 ol.steps { margin: 8px 0 0; padding-left: 0; list-style: none; border-left: 3px solid var(--line); }
 ol.steps li { padding: 3px 0 3px 14px; overflow-wrap: anywhere; }
@@ -15,6 +17,12 @@ ul.ranges { margin: 8px 0 0; padding-left: 20px; }
 .bullet { width: 130px; height: 20px; }
 .usual { fill: none; stroke: var(--usual); stroke-width: 1.4; stroke-dasharray: 5 3; }
 .limit { fill: none; stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 7 4; }
+.interval { fill: var(--accent); fill-opacity: 0.18; }
+.fault { fill: var(--bad); fill-opacity: 0.75; } .fault.mild { fill: var(--watch); }
+.key.interval { background: var(--accent); opacity: 0.3; } .key.fault { background: var(--bad); }
+.key.mild { background: var(--watch); }
+.key.usual { background: none; border-top: 2px dashed var(--usual); height: 0; vertical-align: middle; }
+.faults { min-width: 620px; }
 .floor { stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 1 3; }
 .line.single { fill: var(--accent); } .usual.single { fill: var(--usual); } .limit.single { fill: var(--bad); }
 .dot { fill: var(--accent); stroke: var(--card); stroke-width: 1; }

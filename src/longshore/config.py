@@ -6,7 +6,6 @@ names are `LONGSHORE_` plus the key, sections joined by `__`: `LONGSHORE_MONITOR
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +14,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from longshore.alert_settings import AlertSettings
 from longshore.errors import ConfigurationError
+from longshore.settings_file import explain, read_toml
 
 INTERVAL_LEVELS = (0.8, 0.9, 0.95)
 """Those at which a version's manifest says how far from a prediction the truth lies."""
@@ -84,6 +84,7 @@ class MonitorSettings(Section):
     Of labels: a `performance` event for every `window_labels` of them; `run_length_labels`: their mean number between
     the loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error
     grew, too. `budget`: so many requests in so many days of event time (0: any number). `dry_run`: they are only told.
+    `max_model_age_days`: a model in use for so many days of event time is asked to be replaced (None: never).
     `label_lateness_s`: how long a label counts and is waited for. `relay_labels`: by entity, first (docs/labels.md).
     """
 
@@ -109,6 +110,7 @@ class MonitorSettings(Section):
     run_length_labels: float = Field(default=1_000_000, ge=1_000)
     budget: tuple[Annotated[int, Field(ge=0)], Annotated[float, Field(gt=0)]] = (0, 30.0)
     dry_run: bool = False
+    max_model_age_days: float | None = Field(default=None, gt=0)
     label_lateness_s: float = Field(default=259_200.0, gt=0)
     relay_labels: bool = False
 
@@ -241,7 +243,7 @@ def load(config_file: Path | None = None, flags: dict[str, Any] | None = None) -
 
     """
     path = config_file or Path("longshore.toml")
-    values = _read_toml(path) if config_file or path.is_file() else {}
+    values = read_toml(path) if config_file or path.is_file() else {}
 
     class Loaded(Settings):
         @classmethod
@@ -260,40 +262,5 @@ def load(config_file: Path | None = None, flags: dict[str, Any] | None = None) -
         return Loaded(**{key: value for key, value in (flags or {}).items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError(
-            _explain(error, path if values else None), mend="correct each and start again"
+            explain(error, path if values else None), mend="correct each and start again"
         ) from error
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(
-            f"config file {path}: {error.strerror}", mend="name a readable TOML file with --config"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"config file {path} is not TOML: {error}", mend="correct the line it names"
-        ) from error
-    client = values.get("kafka", {}).get("client") if isinstance(values.get("kafka"), dict) else None
-    if isinstance(client, dict):
-        values["kafka"]["client"] = {key: _librdkafka_value(value) for key, value in client.items()}
-    return values
-
-
-def _librdkafka_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _explain(error: ValidationError, path: Path | None) -> str:
-    """All problems in one line: key, what was found (never a secret's text), what is allowed."""
-    problems = []
-    for item in error.errors(include_url=False, include_context=False):
-        key = ".".join(str(part) for part in item["loc"])
-        secret = key.startswith(("kafka.client", "alerts.webhooks", "alerts.alertmanagers")) or "url" in key
-        found = "" if secret or item["type"] == "extra_forbidden" else f" = {item['input']!r}"
-        reason = "unknown key" if item["type"] == "extra_forbidden" else item["msg"][:1].lower() + item["msg"][1:]
-        problems.append(f"{key}{found}: {reason}")
-    return f"settings{f' in {path} or the environment' if path else ''}: " + "; ".join(problems)

@@ -97,6 +97,8 @@ LABELS_JUDGED = Counter("longshore_labels_judged_total", "Labels in complete win
 LOSS_EVIDENCE = Gauge("longshore_loss_evidence", "Logarithm of the loss test's evidence that errors changed")
 LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")
 
+REPORT_WRITTEN = Gauge("longshore_report_timestamp_seconds", "When the last report on a schedule was written")
+
 # Trainer
 TRAINING_STAGE = Gauge("longshore_training_stage", "1 for the stage a run is in", ["stage"])
 TRAININGS = Counter("longshore_trainings_total", "Runs by outcome", ["outcome"])

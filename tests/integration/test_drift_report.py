@@ -17,6 +17,8 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from tests.drift_stream import (
     PANE_MS,
     SCHEMA,
@@ -29,14 +31,19 @@ from tests.drift_stream import (
     profile_bytes,
     rows,
 )
+from tests.waiting import eventually
 
 from longshore.cli.app import App
 from longshore.cli.drift import drift
 from longshore.cli.drift_events import follow_events
+from longshore.cli.drift_folder import ReportFolder
+from longshore.cli.drift_past import PastEvents, Range
+from longshore.cli.drift_schedule import Reporter, StoppedError
 from longshore.cli.drift_status import Board
 from longshore.config import Settings
 from longshore.errors import ConfigurationError, DataError, FormatError
 from longshore.kafka.admin import create_topics
+from longshore.kafka.client import client_config
 from longshore.kafka.writer import Writer
 from longshore.monitor.decide import decide_all
 from longshore.monitor.messages import LabelsSeen, encode
@@ -48,6 +55,7 @@ from longshore.topics import Topics
 pytestmark = pytest.mark.integration
 
 START, SHIFT_AT, TOTAL = 1_790_000_000_000, 3_000, 6_500
+HOUR_MS = 3_600_000
 
 
 def decided() -> list[DriftEvent]:
@@ -173,6 +181,97 @@ def test_report_writes_the_page(app: App, written: list[DriftEvent], tmp_path: A
     before = json.loads(run(app, "report", "--to", str(to), "--until", shift, "--output", "json").stdout)
     after = json.loads(run(app, "report", "--to", str(to), "--since", shift, "--output", "json").stdout)
     assert before["alerts"] == 0 and before["windows"] + after["windows"] == len(verdicts)
+
+
+def delete_before(app: App, offset: int) -> None:
+    """As retention does."""
+    admin = AdminClient(client_config(app.settings))
+    for future in admin.delete_records([TopicPartition(app.topics.events, 0, offset)]).values():
+        future.result(timeout=20)
+
+
+def test_a_range_is_read_from_where_the_topic_has_it_and_a_cut_is_said(app: App, tmp_path: Any) -> None:
+    """Events written at the times of their windows, as those of a live stream are; then retention comes."""
+    events = decided()
+    topic, key = app.topics.events, b"ships"
+    producer = Producer(client_config(app.settings))
+    for event in events:
+        producer.produce(topic, msgspec.json.encode(event), key, timestamp=event.window.end + HOUR_MS)
+    producer.flush()
+    since = next(event.window.end for event in events if event.kind == "alert")
+    wanted = [event for event in events if event.window.end > since]
+    past = PastEvents(app, Range(since))
+    assert [told.event for told in past] == wanted and not past.missing
+    until = events[len(events) // 3].window.end
+    early = PastEvents(app, Range(None, until))
+    assert [told.event for told in early] == [event for event in events if event.window.start < until]
+    delete_before(app, len(events) - 3)
+    cut = PastEvents(app, Range(since))
+    assert [told.event for told in cut] == events[-3:]
+    assert "holds nothing from before" in cut.missing
+    to = tmp_path / "cut.html"
+    result = run(app, "report", "--since", "2026-09-21", "--to", str(to), "--output", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["range"]["missing"] in to.read_text(encoding="utf-8")
+
+
+def test_made_up_times_ahead_of_the_clock_are_read_from_the_beginning(app: App) -> None:
+    """Written long before their event times: the time index would lead past them."""
+    events = decided()
+    producer = Producer(client_config(app.settings))
+    for event in events:
+        producer.produce(app.topics.events, msgspec.json.encode(event), b"ships", timestamp=START - 30 * 24 * HOUR_MS)
+    producer.flush()
+    since = events[len(events) // 2].window.end
+    assert [t.event for t in PastEvents(app, Range(since))] == [e for e in events if e.window.end > since]
+
+
+def test_reports_by_the_calendar_are_made_once_for_each_slot(
+    app: App, written: list[DriftEvent], tmp_path: Any
+) -> None:
+    """Page and JSON by range, the list of them, the oldest gone; a slot is made once, and a pause costs no second."""
+    now = [(START + 2 * 24 * HOUR_MS) / 1_000]
+    folder = ReportFolder(tmp_path / "reports", SCHEMA.name, 2)
+    folder.prepare()
+    reporter = Reporter(app, folder, "daily", 0, 0, clock=lambda: now[0])
+    stop, made = threading.Event(), []
+    for day in (0, 0, 1, 4):
+        now[0] = (START + (day + 1) * 24 * HOUR_MS) / 1_000
+        made.append(reporter.tick(stop))
+    assert made == [True, False, True, True]
+    pages = sorted(path.name for path in folder.folder.glob("ships-*.html"))
+    assert pages == [
+        f"ships-daily-{day}.html" for day in ("20260922T0000Z-20260923T0000Z", "20260925T0000Z-20260926T0000Z")
+    ]
+    values = json.loads((folder.folder / pages[0]).with_suffix(".json").read_bytes())
+    assert values["alerts"] == 0 and "No window of ships was judged" in values["sentence"]
+    index = (folder.folder / "index.html").read_text(encoding="utf-8")
+    assert all(name in index for name in pages) and "No window of ships was judged" in index
+    assert len(list(folder.folder.iterdir())) == 5
+    stop.set()
+    now[0] += 24 * 3_600
+    with pytest.raises(StoppedError):
+        Reporter(app, folder, "daily", 0, 0, clock=lambda: START / 1_000 + 86_400 - 51_000).tick(stop)
+
+
+def test_the_scheduled_command_writes_and_leaves_on_a_signal(app: App, tmp_path: Any) -> None:
+    given, folder = app.settings, tmp_path / "reports"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LONGSHORE_")} | {
+        "LONGSHORE_BOOTSTRAP_SERVERS": str(given.bootstrap_servers),
+        "LONGSHORE_TOPIC_PREFIX": given.topic_prefix,
+        "LONGSHORE_SCHEMA_FILE": str(given.schema_file),
+        "LONGSHORE_HOME": str(given.home),
+    }
+    command = [sys.executable, "-m", "longshore.cli.main", "drift", "report", "--every", "weekly", "--to", str(folder)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    try:
+        eventually((folder / "index.html").exists, 60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, process.stderr.read().decode() if process.stderr else ""
+    finally:
+        process.kill()
+        process.wait()
+    assert len(list(folder.glob("ships-weekly-*.json"))) == 1
 
 
 def test_report_needs_no_registry(app: App, written: list[DriftEvent], tmp_path: Any) -> None:

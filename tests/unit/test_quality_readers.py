@@ -74,6 +74,14 @@ def test_the_page_has_a_section_while_it_lasts_and_afterwards(told, during):
     asks_nobody(page)
     _, page = page_of(told)
     assert "No fault lasts." in page and "Earlier: 1" in page
+    assert "<title>typo, flag: 1970-01-01" in page and page.count('class="fault"') == 1
+
+
+def test_a_fault_that_began_before_the_range_is_on_its_time_line(told):
+    later = [one for one in told if one.event.kind == "verdict" and one.event.detail.get("faults")]
+    assert later
+    _, page = page_of(later)
+    assert "Faults that had begun before this range" in page and 'class="fault"' in page
 
 
 def test_without_a_fault_the_page_has_no_such_section():

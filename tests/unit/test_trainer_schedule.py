@@ -16,7 +16,8 @@ from longshore.config import Settings
 from longshore.errors import UnavailableError
 from longshore.records import RetrainRequest
 from longshore.registry import Registry
-from longshore.trainer.schedule import RESEND_S, Scheduler, slot_of, trigger_id
+from longshore.slots import slot_of
+from longshore.trainer.schedule import RESEND_S, Scheduler, trigger_id
 
 MONDAY = datetime(2026, 11, 23, 8, tzinfo=UTC).timestamp()
 DAY = 86_400.0

@@ -17,10 +17,8 @@ from longshore.stream import Message
 from longshore.tracing.drift import Told
 
 
-def read_events(app: App, *, since: int | None = None, until: int | None = None) -> Iterator[Told]:
-    """Every event up to now whose window (event time, ms) ends after `since` and begins before `until`.
-
-    Provisional verdicts are among them: who gathers events leaves them out.
+def read_events(app: App) -> Iterator[Told]:
+    """Every event up to now. Provisional verdicts are among them: who gathers events leaves them out.
 
     Raises:
         UnavailableError: no broker answers.
@@ -29,12 +27,8 @@ def read_events(app: App, *, since: int | None = None, until: int | None = None)
     """
     from longshore.kafka.reader import read_all  # noqa: PLC0415  (two files are compared without Kafka's client)
 
-    schema, topic = app.schema.name, app.topics.events
-    for batch in read_all(app.settings, topic):
-        for told in told_of(schema, topic, batch):
-            window = told.event.window
-            if (since is None or window.end > since) and (until is None or window.start < until):
-                yield told
+    for batch in read_all(app.settings, app.topics.events):
+        yield from told_of(app.schema.name, app.topics.events, batch)
 
 
 def follow_events(app: App, stop: threading.Event) -> Iterator[list[Told]]:

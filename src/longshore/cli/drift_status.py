@@ -15,7 +15,7 @@ from rich.text import Text
 
 from longshore.cli.app import App, output_option, pass_app, print_json
 from longshore.cli.drift_events import follow_events, read_events
-from longshore.cli.drift_table import ALERT, cells, p_sparkline, table_of, terminal
+from longshore.cli.drift_table import ALERT, cells, p_sparkline, sparkline, table_of, terminal
 from longshore.cli.trace_text import clean
 from longshore.monitor.pages.errors import sentence
 from longshore.monitor.pages.history import number, values_of
@@ -47,6 +47,8 @@ class Board:
         self.quality = Quality()
         self._stories = Stories()
         self._recent: dict[str, deque[float]] = {}
+        self.began: int | None = None
+        self.rmse: deque[float] = deque(maxlen=RECENT)
 
     def add(self, told: Told) -> None:
         """Take in the next event."""
@@ -60,8 +62,12 @@ class Board:
         self.alerts += event.kind == "alert"
         if event.kind == "era":
             self._recent, self.provisional, self.performance = {}, None, None
+            self.began = event.window.start
+            self.rmse.clear()
         elif event.kind == "performance":
             self.performance = told
+            if (rmse := number(event.detail.get("figures") or {}, "rmse")) is not None:
+                self.rmse.append(rmse)
         elif event.kind == "verdict":
             self.verdict, self.provisional = told, None
             for stream in event.streams:
@@ -72,6 +78,13 @@ class Board:
         """The episode that lasts."""
         stories = list(self._stories.found.values())
         return stories[-1] if stories and stories[-1].ended is None else None
+
+    @property
+    def age_ms(self) -> int | None:
+        """For how much event time the model in use has been judged; None where its beginning was not read."""
+        if self.began is None or self.verdict is None:
+            return None
+        return max(self.verdict.event.window.end - self.began, 0)
 
     def to_dict(self, now_ms: int) -> dict[str, Any]:
         """Plain values for JSON: the events, and what the table adds to them."""
@@ -92,6 +105,9 @@ class Board:
             "provisional": early.event if early else None,
             "provisional_at": early.written_at if early else None,
             "performance": self.performance.event if self.performance else None,
+            "model_began": self.began,
+            "model_age_ms": self.age_ms,
+            "recent_rmse": list(self.rmse),
             "recent_p_values": {name: list(values) for name, values in self._recent.items()},
         }
 
@@ -101,12 +117,14 @@ class Board:
         if newest is None:
             return Group(Text("no drift events yet"))
         lines = [_state_line(newest.event, self.alerts)]
+        if self.began is not None and self.age_ms is not None:
+            lines.append(Text(f"model in use since {time_text(self.began)} (event time): {span_text(self.age_ms)}"))
         if self.episode is not None:
             lines.append(_episode_line(self.episode))
         if self.quality.now is not None:
             lines += _quality_lines(self.quality.now)
         if self.performance is not None:
-            lines.append(_error_line(self.performance.event))
+            lines += [_error_line(self.performance.event), *_history_line(self.performance.event, list(self.rmse))]
         early = [_provisional_line(self.provisional.event)] if self.provisional else []
         if self.verdict is None:
             return Group(*lines, Text("no window judged yet"), *early)
@@ -166,6 +184,17 @@ def _error_line(event: DriftEvent) -> Text:
     return Text(clean(f"labels: {sentence(event)}"), style=ALERT if grew else "")
 
 
+def _history_line(event: DriftEvent, rmse: list[float]) -> list[Text]:
+    """RMSE of the last windows of labels: higher is worse, the full height is the worst of them or twice held-out."""
+    then = number(event.detail.get("validation") or {}, "rmse")
+    if len(rmse) < 2:
+        return []
+    beside = f"; held-out {value_text(then)}" if then is not None else ""
+    highest = max([*rmse, 2 * (then or 0.0)])
+    worst = f"RMSE of the last {len(rmse)} windows, highest {value_text(max(rmse))}{beside}: "
+    return [Text(f"  {worst}{sparkline(rmse, highest)}", style="dim")]
+
+
 def _provisional_line(event: DriftEvent) -> Text:
     """The next window so far, marked as what it is."""
     over = [stream.name for stream in event.streams if stream.alert]
@@ -194,7 +223,8 @@ def status(app: App, *, follow: bool, output: str) -> None:
     limit. The run length says how many records pass between false alerts, on average. A line marked as provisional
     tells of the next window while its panes are open: no state, count or picture has it.
     The line on labels has the last window of labels: the error beside that of held-out rows, and how the loss test
-    stands (`monitor.window_labels`, `monitor.run_length_labels`).
+    stands (`monitor.window_labels`, `monitor.run_length_labels`); below it the RMSE of the last windows, as a picture.
+    Faults of the data are listed while they last, and whether retraining waits for their end.
     """
     if follow:
         _follow(app, output)

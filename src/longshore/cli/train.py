@@ -28,14 +28,16 @@ from longshore.kafka.admin import create_topics
 from longshore.kafka.exactly_once import ExactlyOnce
 from longshore.kafka.writer import Writer
 from longshore.key_files import Trust, signer
+from longshore.monitor.ageing import AGE
 from longshore.records import RetrainRequest
 from longshore.registry import Registry
 from longshore.registry.formats import check_name
 from longshore.service import configure_logs, running
+from longshore.slots import SCHEDULES
 from longshore.trainer.dataset_stream import StreamDataset
 from longshore.trainer.making import Report
 from longshore.trainer.run import Outcome, Trainer
-from longshore.trainer.schedule import CAUSE, SCHEDULES, Scheduler
+from longshore.trainer.schedule import CAUSE, Scheduler
 from longshore.trainer.service import Follower
 from longshore.trainer.training import STAGES
 from longshore.trainer.training_set import TrainingSet
@@ -193,6 +195,8 @@ def _follow(app: App, instance: str | None, label_wait_s: float, schedule: str |
 def _why(request: RetrainRequest) -> str:
     if request.cause == CAUSE:
         return f"by schedule, {request.episode}"
+    if request.cause == AGE:
+        return f"by the model's age, {request.episode}"
     return f"{request.cause} drift, episode {request.episode}, attempt {request.attempt}"
 
 

@@ -123,10 +123,26 @@ def end_offsets(settings: Settings, topic: str, *, committed: bool = False) -> d
     With `committed`: after the last one that can be read, before the first open transaction.
     """
     isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+    return _listed(settings, topic, OffsetSpec.latest(), f"reading the ends of {topic}", isolation)
+
+
+def first_offsets(settings: Settings, topic: str) -> dict[int, int]:
+    """The first offset that each partition still holds; above 0 where retention has deleted what was before."""
+    return _listed(settings, topic, OffsetSpec.earliest(), f"reading the beginnings of {topic}")
+
+
+def _listed(
+    settings: Settings,
+    topic: str,
+    spec: OffsetSpec,
+    doing: str,
+    isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+) -> dict[int, int]:
+    """What the brokers say of every partition; −1 where they know of none."""
     numbers = range(partition_count(settings, topic))
-    with _admin(settings, f"reading the ends of {topic}") as admin:
-        latest = {TopicPartition(topic, n): OffsetSpec.latest() for n in numbers}
-        futures = admin.list_offsets(latest, isolation_level=isolation)
+    with _admin(settings, doing) as admin:
+        asked = {TopicPartition(topic, number): spec for number in numbers}
+        futures = admin.list_offsets(asked, isolation_level=isolation)
         timeout = settings.kafka.request_timeout_s
         return {partition.partition: future.result(timeout=timeout).offset for partition, future in futures.items()}
 
@@ -144,9 +160,5 @@ def committed_offsets(settings: Settings, group: str, topic: str) -> dict[int, i
 def offsets_since(settings: Settings, topic: str, at_ms: int) -> dict[int, int]:
     """The first offset of each partition whose record's timestamp is `at_ms` or later; its end where none is."""
     ends = end_offsets(settings, topic)
-    with _admin(settings, f"looking up a time in {topic}") as admin:
-        spec = OffsetSpec.for_timestamp(at_ms)
-        futures = admin.list_offsets({TopicPartition(topic, number): spec for number in ends})
-        timeout = settings.kafka.request_timeout_s
-        found = {p.partition: future.result(timeout=timeout).offset for p, future in futures.items()}
+    found = _listed(settings, topic, OffsetSpec.for_timestamp(at_ms), f"looking up a time in {topic}")
     return {number: found[number] if found[number] >= 0 else end for number, end in ends.items()}
