@@ -7,16 +7,16 @@ judging `verdicts`'s, when to tell of a window that is still open `ahead`'s; tra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from longshore.monitor import aside, messages
 from longshore.monitor.ahead import LookAhead
-from longshore.monitor.deciding import DeciderSettings, Outputs, event_of
+from longshore.monitor.deciding import DeciderSettings, Outputs, decide_all, event_of
 from longshore.monitor.episodes import Episodes, Phase, Told
 from longshore.monitor.harm import ErrorSeen, HarmWatch
+from longshore.monitor.label_decisions import LabelDecisions
 from longshore.monitor.loss_test import LossEvidence
 from longshore.monitor.messages import (
     Counted,
@@ -29,7 +29,7 @@ from longshore.monitor.messages import (
     unpack_counts,
 )
 from longshore.monitor.models import Profiles
-from longshore.monitor.policy import CONCEPT
+from longshore.monitor.policy import OF_LABELS
 from longshore.monitor.quarantine import Change, Quarantine
 from longshore.monitor.report import Report
 from longshore.monitor.snapshots import Snapshot
@@ -66,6 +66,7 @@ class Decider:
         self._harm = HarmWatch(settings.harm, profiles, settings.pane_ms, snapshot.harm if snapshot else None)
         if snapshot and snapshot.harm is None:  # from before there were labels in it
             self._harm.begin(snapshot.windows.era.version)
+        self._labels = LabelDecisions(settings, profiles, self.quarantine, self._episodes, snapshot)
 
     @property
     def next_offset(self) -> int:
@@ -134,6 +135,7 @@ class Decider:
                 look=self._ahead.last,
                 quarantine=self.quarantine.state,
                 harm=self._harm.state,
+                labels=self._labels.state,
             )
         )
 
@@ -159,14 +161,18 @@ class Decider:
             self._windows.add(delta, offset)
 
     def _errors(self, message: Errors, outputs: Outputs) -> None:
+        if self._labels.take(message):
+            self._harm.restart()
         for seen in self._harm.add(message):
-            told = self._episodes.on_errors(seen)
+            told = [] if self._labels.broken(alarm=seen.alarm) else self._episodes.on_errors(seen)
             if seen.complete:
                 outputs.events.append(self._performance_event(seen))
             for one in told:
                 self._tell(one, outputs)
             self._restarted(told)
         self._episodes.state.errors_from = self._harm.first_pane
+        for item in self._labels.told(self._windows.state.era, self.phase):
+            outputs.events.append(item) if isinstance(item, DriftEvent) else self._tell(item, outputs)
 
     def _restarted(self, told: list[Told]) -> None:
         """What is judged in sequence begins anew when an episode is over."""
@@ -190,6 +196,7 @@ class Decider:
             if isinstance(closed, EraBegun):
                 self._steps = []
                 self._harm.begin(closed.era.version)
+                self._labels.begin(closed.era.version)
                 for told in self._episodes.on_era(first=not closed.before.generation):
                     self._tell(told, outputs, closed.before)
                 outputs.events.append(self._era_event(closed))
@@ -202,7 +209,7 @@ class Decider:
         changes = self.quarantine.on_window(filled, verdict.judged, self._episodes)
         if not self.quarantine.held:
             self._steps = verdict.steps
-        elif not self.quarantine.holds:
+        elif not self.quarantine.inputs_hold:
             self._steps = []
         told = self._episodes.on_verdict(self.quarantine.believed(verdict.judged))
         self._restarted(told)
@@ -258,7 +265,9 @@ class Decider:
             window=seen.window,
             index=seen.index,
             episode=episode.id if episode else "",
-            detail=seen.detail | {"alarm": seen.alarm, "grew": seen.grew, "policy": self._settings.rules.policy.name},
+            detail=seen.detail
+            | {"alarm": seen.alarm, "grew": seen.grew, "policy": self._settings.rules.policy.name}
+            | self.quarantine.detail(),
         )
 
     def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
@@ -280,20 +289,10 @@ class Decider:
         )
 
     def _window_of(self, told: Told) -> Window:
-        """A concept alert is about labels, whose records are older than the last window of inputs."""
-        concept = told.kind == "alert" and told.episode.cause == CONCEPT
-        return told.episode.window if concept else self._last_window
+        """An alert about errors or labels is of records older than the last window of inputs."""
+        of_labels = told.kind == "alert" and told.episode.cause in OF_LABELS
+        return told.episode.window if of_labels else self._last_window
 
     def _event(self, kind: str, era: Era, *, phase: Phase, detail: dict[str, Any], **given: Any) -> DriftEvent:
         given = {"window": self._last_window, "index": self._last_index} | given
         return event_of(self._settings, kind, era, phase=phase, detail=detail, given=given)
-
-
-def decide_all(decider: Decider, values: Iterable[tuple[int, bytes | None]]) -> Outputs:
-    """Apply many messages and gather what they brought about."""
-    gathered = Outputs([], [])
-    for offset, value in values:
-        outputs = decider.apply(offset, value)
-        gathered.events += outputs.events
-        gathered.requests += outputs.requests
-    return gathered

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from longshore.monitor.episode_state import Phase, Rules
 from longshore.monitor.harm import HarmSettings
+from longshore.monitor.label_watch import LabelSettings
 from longshore.monitor.quality.judge import QualityRules
 from longshore.monitor.sequence import Alarm
 from longshore.monitor.significance import FLOORS
@@ -34,6 +36,7 @@ class DeciderSettings:
     harm: HarmSettings = field(default_factory=HarmSettings)
     quality: QualityRules = field(default_factory=QualityRules)
     sample_rows: int = 0
+    labels: LabelSettings = field(default_factory=LabelSettings)
 
 
 @dataclass(slots=True)
@@ -64,3 +67,21 @@ def event_of(
         streams=given.get("streams", []),
         detail=detail,
     )
+
+
+class Applies(Protocol):
+    """A decider."""
+
+    def apply(self, offset: int, value: bytes | None) -> Outputs:
+        """Take in the next message."""
+        ...
+
+
+def decide_all(decider: Applies, values: Iterable[tuple[int, bytes | None]]) -> Outputs:
+    """Apply many messages and gather what they brought about."""
+    gathered = Outputs([], [])
+    for offset, value in values:
+        outputs = decider.apply(offset, value)
+        gathered.events += outputs.events
+        gathered.requests += outputs.requests
+    return gathered

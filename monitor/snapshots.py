@@ -10,12 +10,13 @@ from longshore.errors import FormatError
 from longshore.monitor.ahead import Look
 from longshore.monitor.episodes import EpisodeState
 from longshore.monitor.harm import HarmState
+from longshore.monitor.label_watch import LabelState
 from longshore.monitor.quarantine import QuarantineState
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.window_parts import WindowState
 from longshore.records import Window
 
-FORMAT = 4
+FORMAT = 5
 
 
 class Snapshot(msgspec.Struct):
@@ -33,6 +34,7 @@ class Snapshot(msgspec.Struct):
     look: Look | None = None
     quarantine: QuarantineState | None = None
     harm: HarmState | None = None
+    labels: LabelState | None = None
     format: int = FORMAT
 
 
@@ -45,7 +47,7 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        # The first had no steps, the second no look, the third neither quarantine nor harm.
+        # The first had no steps, the second no look, the third neither quarantine nor harm, the fourth no labels.
         if found not in range(1, FORMAT + 1):
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"

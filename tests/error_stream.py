@@ -12,6 +12,8 @@ from longshore.monitor.decide import Decider, DeciderSettings
 from longshore.monitor.episodes import Rules
 from longshore.monitor.errors import Joined, count_errors
 from longshore.monitor.harm import HarmSettings
+from longshore.monitor.label_bins import target_stream
+from longshore.monitor.label_watch import LabelSettings
 from longshore.monitor.loss_limits import error_profile
 from longshore.monitor.messages import Errors, LabelsSeen, encode
 from longshore.monitor.models import Profiles, Watched
@@ -34,9 +36,8 @@ def watched():
     prediction = frame["prediction"].to_numpy()
     labels = prediction - np.random.default_rng(8).normal(0, SD, len(frame))
     inside = places(profile, {name: frame[name].to_numpy() for name in frame}, len(frame))
-    return Watched.of(
-        dataclasses.replace(profile, errors=error_profile(profile, prediction, labels, inside)).to_bytes()
-    )
+    errors = error_profile(profile, prediction, labels, inside)
+    return Watched.of(dataclasses.replace(profile, errors=errors, target=target_stream(labels)).to_bytes())
 
 
 def profiles():
@@ -65,6 +66,7 @@ def labelled_decider(snapshot=None, *, policy="drift", window_labels=500, min_fr
     settings = DeciderSettings(
         SCHEMA.name, "default", Rules(2, 3, min_fresh_labels, 2, Policy(policy, **given)), Alarm(2, 3, 1_000_000), {},
         500, PANE_MS, LATENESS_MS, False, HarmSettings(window_labels=window_labels, run_length=10_000),
+        labels=LabelSettings(window_labels, target="price"),
     )  # fmt: skip
     return Decider(settings, profiles(), snapshot)
 
