@@ -17,11 +17,11 @@ from longshore.monitor.layout import FineLayout
 from longshore.monitor.quality.chance import at_least, least_unlikely
 from longshore.monitor.quality.faults import Fault, FaultKind
 from longshore.monitor.quality.judge import QualityRules
-from longshore.monitor.quality.numeric import numeric_faults
-from longshore.monitor.quality.stream import Seen
+from longshore.monitor.quality.numeric import PART, TIMES, USUAL, WHOLE, numeric_faults
+from longshore.monitor.quality.stream import Seen, alike
 from longshore.monitor.quality.units import FACTORS, GROSS, factor_text
 from longshore.monitor.significance import LEAST_REFERENCE, outside_p
-from longshore.pages.wording import share_text
+from longshore.pages.wording import share_text, value_text
 from longshore.profile import Ints, Profile
 
 TESTS = 4
@@ -57,7 +57,10 @@ def label_faults(
     layout = FineLayout.of_profile(replace(profile, streams=(target,)))
     p = float(outside_p(layout.tests, layout.for_tests(target.counts), layout.for_tests(counts))[0])
     seen = Seen(replace(target, name=name), counts, sums)
-    found = [*_unreadable(name, rows, int(target.counts.sum()), unreadable, limit), *numeric_faults(seen, limit, p)]
+    found = [
+        *_unreadable(name, rows, int(target.counts.sum()), unreadable, limit),
+        *(_constant(seen, limit) or numeric_faults(seen, limit, p)),
+    ]
     return [
         fault
         for fault in found
@@ -75,3 +78,25 @@ def _unreadable(name: str, rows: int, reference: int, unreadable: Mapping[str, i
     bound = max(UNREADABLE_FLOOR, least_unlikely(limit, rows, 0, reference) / rows)
     text = f"{name}: {share_text(number / rows)} of the labels cannot be read, mostly: {WORDS.get(most, most)}"
     yield Fault(FaultKind.UNREADABLE, name, number / rows, 0.0, bound, p, text, about=most)
+
+
+def _constant(seen: Seen, limit: float) -> list[Fault]:
+    """All labels, or many more, are one number in the reference's range. Asked first: 0 is all in a tiny unit, too."""
+    values, reference = np.where(seen.beyond(), 0, seen.values), seen.reference
+    n, m, at = int(seen.values.sum()), int(reference.sum()), int(np.argmax(values))
+    if not n or not seen.single(np.arange(len(values)) == at):
+        return []
+    share, expected = float(values[at] / n), float(reference[at] / m)
+    grown = share - expected >= PART and share >= TIMES * expected
+    if not (share >= WHOLE and expected <= USUAL) and not (
+        grown and alike(np.delete(reference, at), np.delete(seen.values, at))
+    ):
+        return []
+    p = min(1.0, len(values) * at_least(int(values[at]), n, int(reference[at]), m))
+    if p > limit:
+        return []
+    value = value_text(float(seen.sums[at]) / seen.profile.scale / int(values[at]), 6)
+    text = (
+        f"{seen.name}: {share_text(share)} of the labels are {value}; {share_text(expected)} are about that in training"
+    )
+    return [Fault(FaultKind.FROZEN, seen.name, share, expected, WHOLE, p, text, about=value)]

@@ -19,6 +19,7 @@ from longshore.monitor.calibration import RULES
 from longshore.monitor.decide import Decider, DeciderSettings, Outputs
 from longshore.monitor.episodes import Phase, Rules
 from longshore.monitor.harm import HarmSettings
+from longshore.monitor.label_watch import LabelSettings
 from longshore.monitor.models import Profiles
 from longshore.monitor.policy import Policy
 from longshore.monitor.quality.faults import FaultKind
@@ -40,6 +41,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
     """The decider's part of the settings, in its own units."""
     monitor = settings.monitor
     needed, among = monitor.persistence
+    quality = _quality_rules(settings, schema)
     if (needed, among) not in RULES:
         raise ConfigurationError(
             f"monitor.persistence is [{needed}, {among}], for which no error rate is simulated",
@@ -55,9 +57,10 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         pane_ms=int(monitor.pane_s * 1_000),
         lateness_ms=int(monitor.allowed_lateness_s * 1_000),
         provisional=monitor.provisional,
-        quality=_quality_rules(settings, schema),
+        quality=quality,
         sample_rows=monitor.sample_rows if monitor.joint else 0,
         harm=HarmSettings(monitor.window_labels, monitor.run_length_labels, settings.scorer.interval),
+        labels=LabelSettings(monitor.window_labels, monitor.run_length_labels, needed, schema.target, quality),
     )
 
 
@@ -220,6 +223,8 @@ def _measure_errors(events: list[DriftEvent], decider: Decider) -> None:
     for event in events:
         if event.kind == "era":
             telemetry.ERROR_GREW.set(0)
+        if event.kind == "labels":
+            _measure_labels(event)
         if event.kind != "performance":
             continue
         telemetry.LABELS_JUDGED.inc(event.window.records)
@@ -230,3 +235,11 @@ def _measure_errors(events: list[DriftEvent], decider: Decider) -> None:
         for metric in ("rmse", "mae"):
             if (ratio := (event.detail["excess"] or {}).get(f"{metric}_ratio")) is not None:
                 telemetry.ERROR_RATIO.labels(metric).set(ratio)
+
+
+def _measure_labels(event: DriftEvent) -> None:
+    """The last window of labels beside the training target."""
+    telemetry.LABEL_MOVED.set(event.detail["alarm"])
+    for metric in ("psi", "kl", "js", "wasserstein", "ks"):
+        if (value := (event.detail["figures"] or {}).get(metric)) is not None:
+            telemetry.LABEL_DISTANCE.labels(metric).set(value)

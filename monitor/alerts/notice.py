@@ -36,7 +36,7 @@ TITLES = {
 }
 """By kind, what a subject says of it."""
 
-PAGES = {"quality": "quality-fault.md", "concept": "error-grew.md"}
+PAGES = {"quality": "quality-fault.md", "concept": "error-grew.md", "label": "label-drift.md"}
 PAGE = "drift-alarm.md"
 """The runbook page that a notice names: by cause, and for all others."""
 

@@ -96,6 +96,10 @@ ERROR_GREW = Gauge(
 LABELS_JUDGED = Counter("longshore_labels_judged_total", "Labels in complete windows of the model in use")
 LOSS_EVIDENCE = Gauge("longshore_loss_evidence", "Logarithm of the loss test's evidence that errors changed")
 LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")
+LABEL_DISTANCE = Gauge(
+    "longshore_label_distance", "Distances of the last window of labels from the training target", ["metric"]
+)
+LABEL_MOVED = Gauge("longshore_label_moved", "1 while the last window of labels is distributed otherwise")
 
 # Trainer
 TRAINING_STAGE = Gauge("longshore_training_stage", "1 for the stage a run is in", ["stage"])

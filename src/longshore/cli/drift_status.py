@@ -43,6 +43,7 @@ class Board:
         self.verdict: Told | None = None
         self.provisional: Told | None = None
         self.performance: Told | None = None
+        self.labels: Told | None = None
         self.alerts = 0
         self.quality = Quality()
         self._stories = Stories()
@@ -59,9 +60,11 @@ class Board:
         self.quality.add(event)
         self.alerts += event.kind == "alert"
         if event.kind == "era":
-            self._recent, self.provisional, self.performance = {}, None, None
+            self._recent, self.provisional, self.performance, self.labels = {}, None, None, None
         elif event.kind == "performance":
             self.performance = told
+        elif event.kind == "labels":
+            self.labels = told
         elif event.kind == "verdict":
             self.verdict, self.provisional = told, None
             for stream in event.streams:
@@ -92,6 +95,7 @@ class Board:
             "provisional": early.event if early else None,
             "provisional_at": early.written_at if early else None,
             "performance": self.performance.event if self.performance else None,
+            "labels": self.labels.event if self.labels else None,
             "recent_p_values": {name: list(values) for name, values in self._recent.items()},
         }
 
@@ -107,6 +111,8 @@ class Board:
             lines += _quality_lines(self.quality.now)
         if self.performance is not None:
             lines.append(_error_line(self.performance.event))
+        if self.labels is not None:
+            lines.append(_label_line(self.labels.event))
         early = [_provisional_line(self.provisional.event)] if self.provisional else []
         if self.verdict is None:
             return Group(*lines, Text("no window judged yet"), *early)
@@ -164,6 +170,17 @@ def _error_line(event: DriftEvent) -> Text:
     """What the last window of labels says of the error."""
     grew = event.detail.get("alarm") or event.detail.get("grew")
     return Text(clean(f"labels: {sentence(event)}"), style=ALERT if grew else "")
+
+
+def _label_line(event: DriftEvent) -> Text:
+    """What the last window of labels says of their own distribution."""
+    figures, wrong = event.detail.get("figures"), sum((event.detail.get("unreadable") or {}).values())
+    text = f"label values: {count_text(event.window.records, 'label')}"
+    if isinstance(figures, dict):
+        text += f", mean {value_text(figures['mean'])} ({value_text(figures['mean_then'])} in training)"
+        text += f"; {p_is(figures['p_value'])}"
+    text += f"; {count_text(wrong)} could not be read" if wrong else ""
+    return Text(clean(text), style=ALERT if event.detail.get("alarm") else "")
 
 
 def _provisional_line(event: DriftEvent) -> Text:
