@@ -16,6 +16,7 @@ from longshore.monitor.ahead import LookAhead
 from longshore.monitor.deciding import DeciderSettings, Outputs, decide_all, event_of
 from longshore.monitor.episodes import Episodes, Phase, Told
 from longshore.monitor.harm import ErrorSeen, HarmWatch
+from longshore.monitor.kpis import KpiWatch
 from longshore.monitor.label_decisions import LabelDecisions
 from longshore.monitor.loss_test import LossEvidence
 from longshore.monitor.messages import (
@@ -66,6 +67,7 @@ class Decider:
         self._harm = HarmWatch(settings.harm, profiles, settings.pane_ms, snapshot.harm if snapshot else None)
         if snapshot and snapshot.harm is None:  # from before there were labels in it
             self._harm.begin(snapshot.windows.era.version)
+        self._kpis = KpiWatch(settings.kpis, snapshot.kpis if snapshot else None)
         self._labels = LabelDecisions(settings, profiles, self.quarantine, self._episodes, snapshot)
 
     @property
@@ -136,6 +138,7 @@ class Decider:
                 quarantine=self.quarantine.state,
                 harm=self._harm.state,
                 labels=self._labels.state,
+                kpis=self._kpis.state,
             )
         )
 
@@ -166,7 +169,7 @@ class Decider:
         for seen in self._harm.add(message):
             told = [] if self._labels.broken(alarm=seen.alarm) else self._episodes.on_errors(seen)
             if seen.complete:
-                outputs.events.append(self._performance_event(seen))
+                outputs.events += self._performance(seen)
             for one in told:
                 self._tell(one, outputs)
             self._restarted(told)
@@ -255,20 +258,15 @@ class Decider:
         detail = {"previous_version": begun.before.version, "previous_generation": begun.before.generation}
         return self._event("era", begun.era, phase=self.phase, window=Window(start, start, 0), index=-1, detail=detail)
 
-    def _performance_event(self, seen: ErrorSeen) -> DriftEvent:
-        episode = self._episodes.state.episode
-        return self._event(
-            "performance",
-            self._windows.state.era,
-            cause=episode.cause if episode else "",
-            phase=self.phase,
-            window=seen.window,
-            index=seen.index,
-            episode=episode.id if episode else "",
-            detail=seen.detail
-            | {"alarm": seen.alarm, "grew": seen.grew, "policy": self._settings.rules.policy.name}
-            | self.quarantine.detail(),
-        )
+    def _performance(self, seen: ErrorSeen) -> list[DriftEvent]:
+        """A window of labels, and what it changes of the KPIs."""
+        episode, era = self._episodes.state.episode, self._windows.state.era
+        kpis, changes = self._kpis.take(seen.detail, era.version, seen.window.start)
+        place: dict[str, Any] = {"phase": self.phase, "window": seen.window, "index": seen.index}
+        detail = seen.detail | {"alarm": seen.alarm, "grew": seen.grew, "policy": self._settings.rules.policy.name}
+        found: dict[str, Any] = {"cause": episode.cause if episode else "", "episode": episode.id if episode else ""}
+        event = self._event("performance", era, detail=detail | self.quarantine.detail() | kpis, **found, **place)
+        return [event, *(self._event(k, era, cause="kpi", episode=e, detail=d, **place) for k, e, d in changes)]
 
     def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
         if told.request is not None:

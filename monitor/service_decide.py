@@ -19,6 +19,7 @@ from longshore.monitor.calibration import RULES
 from longshore.monitor.decide import Decider, DeciderSettings, Outputs
 from longshore.monitor.episodes import Phase, Rules
 from longshore.monitor.harm import HarmSettings
+from longshore.monitor.kpis import Kpi
 from longshore.monitor.label_watch import LabelSettings
 from longshore.monitor.models import Profiles
 from longshore.monitor.policy import Policy
@@ -61,6 +62,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         sample_rows=monitor.sample_rows if monitor.joint else 0,
         harm=HarmSettings(monitor.window_labels, monitor.run_length_labels, settings.scorer.interval),
         labels=LabelSettings(monitor.window_labels, monitor.run_length_labels, needed, schema.target, quality),
+        kpis={name: Kpi.of(k.expression, k.at_most, k.at_least, k.windows) for name, k in monitor.kpis.items()},
     )
 
 
@@ -232,6 +234,7 @@ def _measure_errors(events: list[DriftEvent], decider: Decider) -> None:
         for metric in ("rmse", "mae", "bias", "r2", "coverage"):
             if (value := (event.detail["figures"] or {}).get(metric)) is not None:
                 telemetry.ERROR.labels(metric).set(value)
+        _measure_kpis(event)
         for metric in ("rmse", "mae"):
             if (ratio := (event.detail["excess"] or {}).get(f"{metric}_ratio")) is not None:
                 telemetry.ERROR_RATIO.labels(metric).set(ratio)
@@ -243,3 +246,11 @@ def _measure_labels(event: DriftEvent) -> None:
     for metric in ("psi", "kl", "js", "wasserstein", "ks"):
         if (value := (event.detail["figures"] or {}).get(metric)) is not None:
             telemetry.LABEL_DISTANCE.labels(metric).set(value)
+
+
+def _measure_kpis(event: DriftEvent) -> None:
+    """The user's KPIs of the last window of labels; one that is not defined keeps its last value."""
+    for name, kpi in event.detail.get("kpis", {}).items():
+        telemetry.KPI_BREACHED.labels(name).set(kpi["breached"])
+        if kpi["value"] is not None:
+            telemetry.KPI.labels(name).set(kpi["value"])

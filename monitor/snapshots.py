@@ -10,6 +10,7 @@ from longshore.errors import FormatError
 from longshore.monitor.ahead import Look
 from longshore.monitor.episodes import EpisodeState
 from longshore.monitor.harm import HarmState
+from longshore.monitor.kpis import KpiState
 from longshore.monitor.label_watch import LabelState
 from longshore.monitor.quarantine import QuarantineState
 from longshore.monitor.watermark import Watermark
@@ -35,6 +36,7 @@ class Snapshot(msgspec.Struct):
     quarantine: QuarantineState | None = None
     harm: HarmState | None = None
     labels: LabelState | None = None
+    kpis: dict[str, KpiState] | None = None
     format: int = FORMAT
 
 

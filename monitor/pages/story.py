@@ -95,7 +95,7 @@ class Stories:
             return
         if event.kind == "verdict" and over_limit(event):
             self._over.append(event)
-        if not event.episode or event.kind in KINDS:
+        if not event.episode or event.kind in (*KINDS, "kpi", "kpi_over"):
             return
         story = self.found.get(event.episode)
         if story is None:

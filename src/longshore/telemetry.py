@@ -99,6 +99,8 @@ LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")
 LABEL_DISTANCE = Gauge(
     "longshore_label_distance", "Distances of the last window of labels from the training target", ["metric"]
 )
+KPI = Gauge("longshore_kpi", "A user's figure of the last window of labels (monitor.kpis)", ["name"])
+KPI_BREACHED = Gauge("longshore_kpi_breached", "1 while the last window of labels is beyond its bound", ["name"])
 LABEL_MOVED = Gauge("longshore_label_moved", "1 while the last window of labels is distributed otherwise")
 
 # Trainer
