@@ -18,11 +18,13 @@ from longshore.monitor.ahead import LookAhead
 from longshore.monitor.deciding import DeciderSettings, Outputs, decide_all, event_of
 from longshore.monitor.episodes import Episodes, Phase, Told
 from longshore.monitor.harm import ErrorSeen, HarmWatch
+from longshore.monitor.kpis import KpiWatch
+from longshore.monitor.label_decisions import LabelDecisions
 from longshore.monitor.loss_test import LossEvidence
 from longshore.monitor.messages import Counted, Errors, Idle, LabelsSeen, ModelMoved, PaneMessage
 from longshore.monitor.models import Profiles
 from longshore.monitor.packing import pack_counts, unpack_counts
-from longshore.monitor.policy import CONCEPT
+from longshore.monitor.policy import OF_LABELS
 from longshore.monitor.quarantine import Change, Quarantine
 from longshore.monitor.report import Report
 from longshore.monitor.snapshots import Snapshot
@@ -62,6 +64,8 @@ class Decider:
         )
         if snapshot and snapshot.harm is None:  # from before there were labels in it
             self._harm.begin(snapshot.windows.era.version)
+        self._kpis = KpiWatch(settings.kpis, snapshot.kpis if snapshot else None)
+        self._labels = LabelDecisions(settings, profiles, self.quarantine, self._episodes, snapshot)
 
     @property
     def next_offset(self) -> int:
@@ -131,6 +135,8 @@ class Decider:
                 quarantine=self.quarantine.state,
                 harm=self._harm.state,
                 age=self._ageing.state,
+                labels=self._labels.state,
+                kpis=self._kpis.state,
             )
         )
 
@@ -157,14 +163,18 @@ class Decider:
             self._windows.add(delta, offset)
 
     def _errors(self, message: Errors, outputs: Outputs) -> None:
+        if self._labels.take(message):
+            self._harm.restart()
         for seen in self._harm.add(message):
-            told = self._episodes.on_errors(seen)
+            told = [] if self._labels.broken(alarm=seen.alarm) else self._episodes.on_errors(seen)
             if seen.complete:
-                outputs.events.append(self._performance_event(seen))
+                outputs.events += self._performance(seen)
             for one in told:
                 self._tell(one, outputs)
             self._restarted(told)
         self._episodes.state.errors_from = self._harm.first_pane
+        for item in self._labels.told(self._windows.state.era, self.phase):
+            outputs.events.append(item) if isinstance(item, DriftEvent) else self._tell(item, outputs)
 
     def _restarted(self, told: list[Told]) -> None:
         """What is judged in sequence begins anew when an episode is over."""
@@ -189,6 +199,7 @@ class Decider:
                 self._steps = []
                 self._harm.begin(closed.era.version)
                 self._ageing.begin(closed.era.version, closed.pane)
+                self._labels.begin(closed.era.version)
                 for told in self._episodes.on_era(first=not closed.before.generation):
                     self._tell(told, outputs, closed.before)
                 outputs.events.append(self._era_event(closed))
@@ -201,7 +212,7 @@ class Decider:
         changes = self.quarantine.on_window(filled, verdict.judged, self._episodes)
         if not self.quarantine.held:
             self._steps = verdict.steps
-        elif not self.quarantine.holds:
+        elif not self.quarantine.inputs_hold:
             self._steps = []
         told = self._episodes.on_verdict(self.quarantine.believed(verdict.judged))
         self._restarted(told)
@@ -254,18 +265,15 @@ class Decider:
         detail = {"previous_version": begun.before.version, "previous_generation": begun.before.generation}
         return self._event("era", begun.era, phase=self.phase, window=Window(start, start, 0), index=-1, detail=detail)
 
-    def _performance_event(self, seen: ErrorSeen) -> DriftEvent:
-        episode = self._episodes.state.episode
-        return self._event(
-            "performance",
-            self._windows.state.era,
-            cause=episode.cause if episode else "",
-            phase=self.phase,
-            window=seen.window,
-            index=seen.index,
-            episode=episode.id if episode else "",
-            detail=seen.detail | {"alarm": seen.alarm, "grew": seen.grew, "policy": self._settings.rules.policy.name},
-        )
+    def _performance(self, seen: ErrorSeen) -> list[DriftEvent]:
+        """A window of labels, and what it changes of the KPIs."""
+        episode, era = self._episodes.state.episode, self._windows.state.era
+        kpis, changes = self._kpis.take(seen.detail, era.version, seen.window.start)
+        place: dict[str, Any] = {"phase": self.phase, "window": seen.window, "index": seen.index}
+        detail = seen.detail | {"alarm": seen.alarm, "grew": seen.grew, "policy": self._settings.rules.policy.name}
+        found: dict[str, Any] = {"cause": episode.cause if episode else "", "episode": episode.id if episode else ""}
+        event = self._event("performance", era, detail=detail | self.quarantine.detail() | kpis, **found, **place)
+        return [event, *(self._event(k, era, cause="kpi", episode=e, detail=d, **place) for k, e, d in changes)]
 
     def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
         if told.request is not None:
@@ -286,9 +294,9 @@ class Decider:
         )
 
     def _window_of(self, told: Told) -> Window:
-        """A concept alert is about labels, whose records are older than the last window of inputs."""
-        concept = told.kind == "alert" and told.episode.cause == CONCEPT
-        return told.episode.window if concept else self._last_window
+        """An alert about errors or labels is of records older than the last window of inputs."""
+        of_labels = told.kind == "alert" and told.episode.cause in OF_LABELS
+        return told.episode.window if of_labels else self._last_window
 
     def _event(self, kind: str, era: Era, *, phase: Phase, detail: dict[str, Any], **given: Any) -> DriftEvent:
         given = {"window": self._last_window, "index": self._last_index} | given

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from longshore.monitor.episode_state import Phase, Rules
 from longshore.monitor.harm import HarmSettings
+from longshore.monitor.kpis import Kpi
+from longshore.monitor.label_watch import LabelSettings
 from longshore.monitor.quality.judge import QualityRules
 from longshore.monitor.sequence import Alarm
 from longshore.monitor.significance import FLOORS
@@ -37,6 +39,8 @@ class DeciderSettings:
     quality: QualityRules = field(default_factory=QualityRules)
     sample_rows: int = 0
     max_age_days: float = 0.0
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    kpis: dict[str, Kpi] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

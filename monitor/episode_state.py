@@ -70,7 +70,8 @@ class EpisodeState(msgspec.Struct):
     """All that the state machine remembers. `labels` counts labels by pane, from the oldest pane that can matter.
 
     `harm`: what the last labels said, where the error had grown; `errors_from`: the oldest pane that the loss test's
-    evidence is from, −1 for none; `now`: the latest event time (ms) heard of; `asked`: those of the budget's requests.
+    evidence is from, −1 for none; `now`: the latest event time (ms) heard of; `asked`: those of the budget's requests;
+    `recent_labels`: the last windows of labels, judged for drift.
     """
 
     phase: Phase = Phase.OK
@@ -82,6 +83,7 @@ class EpisodeState(msgspec.Struct):
     errors_from: int = -1
     now: int = 0
     asked: list[int] = []
+    recent_labels: list[Judged] = []
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import msgspec
 
 from longshore.monitor.episode_state import Episode, EpisodeState, Judged, Phase, Rules, Told
 from longshore.monitor.harm import ErrorSeen
-from longshore.monitor.policy import CONCEPT
+from longshore.monitor.policy import CONCEPT, LABEL, OF_LABELS
 from longshore.records import RetrainRequest, Window
 
 __all__ = ["Episode", "EpisodeState", "Episodes", "Judged", "Phase", "Rules", "Told"]
@@ -76,7 +76,7 @@ class Episodes:
         if state.episode is not None:
             told = self._resolve(state.episode, "a newer model's era began")
         state.harm, state.errors_from = {}, -1
-        state.recent = []
+        state.recent, state.recent_labels = [], []
         state.cooldown_left = 0 if first else self._rules.cooldown_windows
         state.phase = Phase.COOLDOWN if state.cooldown_left else Phase.OK
         return told
@@ -92,6 +92,30 @@ class Episodes:
         if state.episode is None:
             return self._open_concept(seen) if seen.alarm else []
         return self._errors_within(state.episode, seen, harmful=harmful)
+
+    def on_label_window(self, seen: Judged) -> list[Told]:
+        """A window of labels was judged by itself: whether they are distributed as the training target was."""
+        state = self.state
+        state.now = max(state.now, seen.window.end)
+        if state.phase is Phase.COOLDOWN or self.held:
+            return []
+        state.recent_labels = [*state.recent_labels, seen][-self._rules.among :]
+        if state.episode is None:
+            alarming = [judged for judged in state.recent_labels if judged.alarm]
+            return self._open(alarming, LABEL) if len(alarming) >= self._rules.needed and seen.alarm else []
+        if state.episode.cause != LABEL or state.phase is Phase.RETRAINING:
+            return []
+        if len(state.recent_labels) == self._rules.among and all(judged.calm for judged in state.recent_labels):
+            told = self._resolve(state.episode, f"{self._rules.among} calm windows of labels in a row")
+            state.phase, state.recent_labels = Phase.OK, []
+            return told
+        return self._ask() or self._await_once(state.episode)
+
+    def forget_fresh(self) -> None:
+        """The labels so far were broken: none of them counts as fresh, nor their drift."""
+        self.state.labels, self.state.recent_labels = {}, []
+        if self.state.episode is not None:
+            self.state.episode.labels_base = 0
 
     def _open_concept(self, seen: ErrorSeen) -> list[Told]:
         """The loss test's own run length is what pages a person: its alarm needs no other window beside it.
@@ -136,16 +160,21 @@ class Episodes:
         if len(alarming) < self._rules.needed or not verdict.alarm:
             self.state.phase = Phase.WARNING if alarming else Phase.OK
             return []
-        first = alarming[0]
+        return self._open(alarming, _cause(alarming))
+
+    def _open(self, alarming: list[Judged], cause: str) -> list[Told]:
+        """An episode of windows that alarm, the last one being the newest of all."""
+        first, last = alarming[0], alarming[-1]
+        parts = (first.version, str(first.first_pane), *([cause] if cause == LABEL else []))
         episode = Episode(
-            id=_digest("episode", first.version, str(first.first_pane)),
+            id=_digest("episode", *parts),
             version=first.version,
-            cause=_cause(alarming),
+            cause=cause,
             first_pane=first.first_pane,
-            window=Window(first.window.start, verdict.window.end, sum(j.window.records for j in alarming)),
-            streams=verdict.streams,
+            window=Window(first.window.start, last.window.end, sum(j.window.records for j in alarming)),
+            streams=last.streams,
+            harm=self.state.harm,
         )
-        episode.harm = self.state.harm
         self.state.episode = episode
         return self._opened(episode, {"windows": len(alarming)})
 
@@ -159,7 +188,7 @@ class Episodes:
         if state.phase is Phase.RETRAINING:
             return []
         full = len(state.recent) == self._rules.among
-        if episode.cause != CONCEPT and full and all(judged.calm for judged in state.recent):
+        if episode.cause not in OF_LABELS and full and all(judged.calm for judged in state.recent):
             told = self._resolve(episode, f"{self._rules.among} calm windows in a row")
             state.phase, state.recent = Phase.OK, []
             return told
@@ -216,6 +245,8 @@ class Episodes:
         """Whether what opened it was still there in the last window."""
         if episode.cause == CONCEPT:
             return not episode.calm_errors
+        if episode.cause == LABEL:
+            return bool(self.state.recent_labels) and not self.state.recent_labels[-1].calm
         return bool(self.state.recent) and not self.state.recent[-1].calm
 
     def _hold(self, episode: Episode) -> list[Told]:
@@ -240,6 +271,7 @@ class Episodes:
         if state.episode is not None:
             return state.episode.first_pane
         oldest = [state.recent[0].first_pane] if state.recent else []
+        oldest += [judged.first_pane for judged in state.recent_labels if judged.alarm][:1]
         return min(oldest + ([state.errors_from] if state.errors_from >= 0 else []), default=0)
 
     def _forget_labels(self) -> None:

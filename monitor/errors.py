@@ -15,6 +15,7 @@ import numpy as np
 
 from longshore.error_profile import SEGMENT_TOTALS, TOTALS
 from longshore.monitor.class_figures import class_counts
+from longshore.monitor.label_bins import count_labels, labels_together
 from longshore.monitor.messages import ErrorDelta, pack_counts, pack_small, unpack_counts, unpack_small
 from longshore.monitor.models import PREDICTION, Watched
 from longshore.monitor.scored import ScoredColumns
@@ -136,6 +137,7 @@ def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
     segments = segment_totals(profile, joined.segments[rows], errors, each, len(panes))
     two = profile.errors is not None and len(profile.errors.classes) > 0
     classes = class_counts(joined.predictions[rows], labels, each, len(panes)) if two else None
+    of_labels = count_labels(profile.target, labels, each, len(panes))
     found = []
     for i, pane in enumerate(panes.tolist()):
         key = (pane, joined.version, joined.route, watched.name)
@@ -143,13 +145,14 @@ def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
             "" if bins is None else pack_small(bins[i]),
             "" if segments is None else pack_counts(segments[i].ravel()),
             "" if classes is None else pack_small(classes[i]),
+            of_labels[i],
         )
         found.append(_delta(key, [*by_pane[i].tolist(), *intervals[i].tolist()], packed))
     return found
 
 
-def _delta(key: tuple[int, str, str, str], values: Sequence[int], packed: tuple[str, str, str]) -> ErrorDelta:
-    """A delta of its pane, version, route and layout, its `numbers`, and its packed bins, segments and classes."""
+def _delta(key: tuple[int, str, str, str], values: Sequence[int], packed: Sequence[str]) -> ErrorDelta:
+    """A delta of its pane, version, route and layout, its `numbers`, and its packed bins, segments, classes, labels."""
     n, error, absolute, squared, fourth, label, label_squared, covered, intervals = values
     sums = (n, error, absolute, squared, fourth, label, label_squared, covered, intervals)
     return ErrorDelta(*key, *sums, *packed)
@@ -213,13 +216,14 @@ def merge(deltas: Iterable[ErrorDelta]) -> list[ErrorDelta]:
 
 
 def together(one: ErrorDelta, other: ErrorDelta) -> ErrorDelta:
-    """The sum of two deltas of one pane, version and route; segments, bins and classes only where both have them."""
+    """The sum of two deltas of one pane, version and route; of the packed parts, those that both have."""
     summed = (min(a + b, MOST) for a, b in zip(numbers(one), numbers(other), strict=True))
     bins = [unpack_small(delta.bins) for delta in (one, other)]
     segments = [unpack_counts(delta.segments) if delta.segments else np.zeros(0, np.int64) for delta in (one, other)]
     classes = [unpack_small(delta.classes) for delta in (one, other)]
     added = _added(segments)
-    packed = (pack_small(_added(bins)), pack_counts(added) if len(added) else "", pack_small(_added(classes)))
+    labels = labels_together(one.labels, other.labels)
+    packed = (pack_small(_added(bins)), pack_counts(added) if len(added) else "", pack_small(_added(classes)), labels)
     return _delta((one.pane, one.version, one.route, one.layout), list(summed), packed)
 
 

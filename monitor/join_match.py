@@ -15,7 +15,6 @@ import numpy as np
 
 from longshore.monitor.errors import segments_of
 from longshore.monitor.join_rules import (
-    LabelReader,
     Lateness,
     PredictionReader,
     Progress,
@@ -26,6 +25,7 @@ from longshore.monitor.join_rules import (
     seen_after,
 )
 from longshore.monitor.join_store import JoinStore, Kept, Waiting
+from longshore.monitor.label_reader import LabelReader
 from longshore.monitor.models import Profiles
 from longshore.profile import Ints
 from longshore.schema import Schema
@@ -42,6 +42,7 @@ class Tally:
         offsets: first and last offset of the labels that were read; None where none were.
         conflict: an example, in words.
         unreadable: likewise.
+        wrong: how many could not be read, by what is wrong with them.
 
     """
 
@@ -50,6 +51,7 @@ class Tally:
     offsets: tuple[int, int] | None = None
     conflict: str = ""
     unreadable: str = ""
+    wrong: Counter[str] = field(default_factory=Counter)
 
     def __bool__(self) -> bool:
         return bool(self.met or self.counts or self.offsets)
@@ -163,6 +165,7 @@ class Matcher:
         if unreadable := len(messages) - len(read.ids):
             tally.counts["unreadable"] += unreadable
             tally.unreadable = read.reason
+            tally.wrong.update(read.wrong)
         places = [messages[at] for at in read.positions.tolist()]
         stamps = np.array([message.timestamp()[1] for message in places], dtype=np.int64)
         future = ahead_of_its_clock(read.times, stamps)

@@ -14,7 +14,7 @@ the other topic by then: so the same two partitions give the same pairs, however
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from longshore.monitor.messages import NEVER
 from longshore.monitor.panes import FUTURE_MS
-from longshore.monitor.scored import Milliseconds, ScoredColumns, ScoredDecoder
+from longshore.monitor.scored import ScoredColumns, ScoredDecoder
 from longshore.partitioner import partition_of
 from longshore.profile import Floats, Ints
 from longshore.records import UNREADABLE, Interval
@@ -141,69 +141,6 @@ class PredictionReader:
             return self._named(value or b"")
         except UNREADABLE:
             return None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadLabels:
-    """The readable labels of a stretch of messages, and why the others are not.
-
-    Attributes:
-        positions: int64[n], where they stood among the messages.
-        ids: n record ids.
-        times: int64[n], event times of their records, ms.
-        observed: int64[n], ms.
-        values: n labels, finite.
-        entities: n ids of entities; None where it is not told.
-        reason: of the last one that could not be read, empty where all could.
-
-    """
-
-    positions: Ints
-    ids: list[str]
-    times: Ints
-    observed: Ints
-    values: list[float]
-    entities: list[Any]
-    reason: str
-
-
-class LabelReader:
-    """Reads labels; the entity's id is under the schema's key name."""
-
-    def __init__(self, schema: Schema) -> None:
-        fields: list[Any] = [
-            ("record_id", str), ("event_time", Milliseconds), ("observed_at", Milliseconds), ("label", float),
-        ]  # fmt: skip
-        entity = [(schema.key, Any, None)] if schema.key not in {name for name, _ in fields} else []
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(
-            msgspec.defstruct("Label", [*fields, *entity], gc=False)
-        ).decode
-        self._width = len(fields) + len(entity)
-
-    def read(self, values: Sequence[bytes | None]) -> ReadLabels:
-        """The readable ones of n values."""
-        rows, positions, reason = [], [], ""
-        for position, value in enumerate(values):
-            try:
-                row = self._decode(value or b"")
-            except UNREADABLE as error:
-                reason = str(error)
-                continue
-            if math.isfinite(row.label):
-                rows.append(msgspec.structs.astuple(row))
-                positions.append(position)
-            else:
-                reason = f"the label is {row.label}"
-        ids, times, observed, labels, *entity = zip(*rows, strict=True) if rows else [()] * self._width
-        return ReadLabels(
-            np.array(positions, dtype=np.int64),
-            list(ids),
-            np.array(times, dtype=np.int64),
-            np.array(observed, dtype=np.int64),
-            list(labels),
-            list(entity[0]) if entity else [None] * len(rows),
-            reason,
-        )
 
 
 def ahead_of_its_clock(times: Ints, stamps: Ints) -> npt.NDArray[np.bool_]:

@@ -41,8 +41,9 @@ __all__ = [
 FORMAT = 2
 """2: a pane's bins as `pack_narrow` writes them. 1, as `pack` does, is read."""
 
-ERRORS_FORMAT = 3
-"""Of `Errors`, which older programs do not know: they refuse it clearly, and all else is still theirs to read."""
+ERRORS_FORMAT = 4
+"""Of `Errors`, which older programs do not know: they refuse it clearly, and all else is still theirs to read. 4: with
+labels by bin, and why others could not be read. 3, without, is read."""
 
 NEWEST = max(FORMAT, ERRORS_FORMAT)
 
@@ -163,8 +164,9 @@ class ErrorDelta(msgspec.Struct, frozen=True):
     rows were published with an interval, `covered` of which hold the label. `bins`: int64[e+1] by `pack_small`, rows by
     the signed-error bins of the version's profile; empty where it has none. `segments`: int64[S·4] by `pack_counts`,
     rows, Σe, Σ|e| and Σe² of every segment of the profile; empty where it has none. `classes`: where the target is one
-    of two classes, rows by label and place of the prediction (`class_figures`), by `pack_small`. A pane may come more
-    than once.
+    of two classes, rows by label and place of the prediction (`class_figures`), by `pack_small`. `labels`: rows and
+    fixed-point sums by fine bin of the profile's target, by `pack_narrow`; empty where it has none. A pane may come
+    more than once.
     """
 
     pane: int
@@ -183,6 +185,7 @@ class ErrorDelta(msgspec.Struct, frozen=True):
     bins: str = ""
     segments: str = ""
     classes: str = ""
+    labels: str = ""
 
 
 class Errors(msgspec.Struct, frozen=True, tag_field="kind", tag="errors"):
@@ -191,7 +194,7 @@ class Errors(msgspec.Struct, frozen=True, tag_field="kind", tag="errors"):
     `first_offset` to `last_offset` are the labels' that the batch was made of (for tracing; where it has none, both are
     the next one's): whoever joins sends each join once. Left out are `duplicates` (the same label again), `conflicting`
     (another one for a record that has its label), `late` (later than allowed), `unmatched` (whose prediction did not
-    come in time), and predictions that expired `unlabelled`.
+    come in time), and predictions that expired `unlabelled`. `unreadable` ones are counted by what is wrong with them.
     """
 
     partition: int
@@ -204,6 +207,7 @@ class Errors(msgspec.Struct, frozen=True, tag_field="kind", tag="errors"):
     late: int = 0
     unmatched: int = 0
     unlabelled: int = 0
+    unreadable: dict[str, int] = {}
     format: int = ERRORS_FORMAT
 
 

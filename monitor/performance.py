@@ -55,6 +55,8 @@ class Figures:
     coverage_interval: Interval
     mse_error: float
     mae_error: float
+    mean_prediction: float
+    mean_label: float
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for an event; standard errors are left out."""
@@ -75,6 +77,7 @@ def figures_of(sums: Sequence[int], scales: Scales, covered: int = 0, intervals:
     mae_error, bias_error = _error(mse - mae * mae, n), _error(mse - bias * bias, n)
     of_mse = _interval(mse, mse_error, n, least=0.0)
     constant = spread <= 0.0
+    mean_label = label / n / scales.label + scales.centre
     return Figures(
         n=n,
         rmse=math.sqrt(mse),
@@ -92,6 +95,8 @@ def figures_of(sums: Sequence[int], scales: Scales, covered: int = 0, intervals:
         coverage_interval=_wilson(covered, intervals),
         mse_error=mse_error,
         mae_error=mae_error,
+        mean_prediction=mean_label + bias,
+        mean_label=mean_label,
     )
 
 

@@ -4,6 +4,7 @@
 |---|---|---|
 | inputs or predictions moved | request | request only where labels say that the error grew |
 | errors grew (`concept`) | request | request |
+| labels moved (`label`) | request | request only where labels say that the error grew |
 """
 
 from __future__ import annotations
@@ -12,6 +13,12 @@ from dataclasses import dataclass
 
 CONCEPT = "concept"
 """The cause of an episode that errors opened."""
+
+LABEL = "label"
+"""That of one opened by labels that are distributed otherwise than the training target was."""
+
+OF_LABELS = (CONCEPT, LABEL)
+"""Causes that calm inputs do not end."""
 
 DAY_MS = 86_400_000
 

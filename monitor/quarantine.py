@@ -5,6 +5,9 @@ fault to the end of the last the stream is in one quality episode, beside the dr
 lasts, the stream is in quarantine: no request goes out, an open drift episode waits, and what the faulty streams (and
 those made of them) do is no reason to open one. A category that is new, or records that are late or few, are told but
 hold nothing: only retraining learns the first, and the others distort no column.
+
+Faults of labels last by windows of labels, and are of the same episode. They hold requests, too, but no stream of
+inputs is believed the less for them.
 """
 
 from __future__ import annotations
@@ -40,11 +43,15 @@ HOLDING = frozenset(
 
 
 class Lasting(msgspec.Struct, frozen=True):
-    """A fault as it was in the last window that had it, since when (event time, ms), and the clean windows since."""
+    """A fault as it was in the last window that had it, since when (event time, ms), and the clean windows since.
+
+    `of_labels`: whether windows of labels tell of it.
+    """
 
     fault: Fault
     since: int
     clean: int = 0
+    of_labels: bool = False
 
 
 class QuarantineState(msgspec.Struct):
@@ -78,7 +85,7 @@ class Quarantine:
     def __init__(self, rules: QualityRules, state: QuarantineState | None = None) -> None:
         self._rules = rules
         self.state = state or QuarantineState()
-        self.held = self.holds
+        self.held = self.inputs_hold
 
     @property
     def faults(self) -> list[Fault]:
@@ -88,21 +95,46 @@ class Quarantine:
     @property
     def holds(self) -> bool:
         """Whether retraining waits."""
-        return any(fault.kind in HOLDING for fault in self.faults)
+        return self.inputs_hold or self.labels_broken
+
+    @property
+    def inputs_hold(self) -> bool:
+        """Whether it waits for a fault of the records."""
+        return any(one.fault.kind in HOLDING and not one.of_labels for one in self.state.lasting)
+
+    @property
+    def labels_broken(self) -> bool:
+        """Whether it waits for a fault of the labels: then no error is believed either."""
+        return any(one.fault.kind in HOLDING and one.of_labels for one in self.state.lasting)
 
     def on_window(self, filled: Filled, judged: Judged, episodes: Episodes) -> list[Change]:
         """A final window, before its verdict moves anything; tells the drift's state machine whether it is held.
 
         As a quarantine begins and ends, that forgets what of the last windows was the fault's.
         """
-        before = self.holds
+        before = self.inputs_hold
         changes = self._faults_in(filled, judged)
-        self.held = episodes.held = before or self.holds
-        if self.holds and not before:
+        self.held = before or self.inputs_hold
+        episodes.held = self.held or self.labels_broken
+        if self.inputs_hold and not before:
             episodes.state.recent = list(map(self.believed, episodes.state.recent))
-        if before and not self.holds:
+        if before and not self.inputs_hold:
             episodes.state.recent = []
         return changes
+
+    def on_labels(self, found: list[Fault], since: int, version: str, episodes: Episodes) -> list[Change]:
+        """The faults of a window of labels that began at `since` (event time, ms).
+
+        When the last is over, what was counted of fresh labels was broken, and counts no more.
+        """
+        before, names = self.labels_broken, [fault.name for fault in self.faults]
+        self._renew(found, since, version, of_labels=True)
+        episodes.held = self.held or self.labels_broken
+        if before and not self.labels_broken:
+            episodes.forget_fresh()
+        if not self.holds:
+            self.state.waiting = ""
+        return [self._change(found)] if [fault.name for fault in self.faults] != names else []
 
     def believed(self, judged: Judged) -> Judged:
         """The verdict as far as it is not about a faulty stream."""
@@ -144,15 +176,24 @@ class Quarantine:
         found = [*faults_of(contents, self._rules), *self._volume(rate)]
         state.rates = [*state.rates, rate][-REMEMBERED:]
         state.unknown, state.version = pooled(contents, found), judged.version
-        names, held = [fault.name for fault in self.faults], self.holds
-        if found and not state.lasting:
-            state.id = hashlib.sha256(f"quality|{judged.version}|{window.start}".encode()).hexdigest()[:16]
-        state.lasting = list(_gone_on(state.lasting, found, window.start))
-        if held or self.holds:
+        names, held = [fault.name for fault in self.faults], self.inputs_hold
+        self._renew(found, window.start, judged.version, of_labels=False)
+        if held or self.inputs_hold:
             self._taint([stream.name for stream in filled.watched.profile.streams])
         else:
             state.tainted = []
         return [self._change(found)] if [fault.name for fault in self.faults] != names else []
+
+    def _renew(self, found: list[Fault], since: int, version: str, *, of_labels: bool) -> None:
+        """The faults of records, or those of labels, as they last after a window; the others are as they were."""
+        state = self.state
+        if found and not state.lasting:
+            parts = f"quality|{version}|{since}" + ("|labels" if of_labels else "")
+            state.id = hashlib.sha256(parts.encode()).hexdigest()[:16]
+        mine = [one for one in state.lasting if one.of_labels == of_labels]
+        others = [one for one in state.lasting if one.of_labels != of_labels]
+        new = [msgspec.structs.replace(one, of_labels=of_labels) for one in _gone_on(mine, found, since)]
+        state.lasting = [*others, *new] if of_labels else [*new, *others]
 
     def _volume(self, rate: float) -> list[Fault]:
         return [] if FaultKind.VOLUME.value in self._rules.ignored else volume(self.state.rates, rate)
@@ -161,7 +202,8 @@ class Quarantine:
         """The streams not believed grow as long as the quarantine lasts, and include the window that ends it."""
         if not self.holds:
             self.state.waiting = ""
-        faulty = {fault.stream for fault in self.faults if fault.kind in HOLDING} | set(self.state.tainted)
+        of_records = [one.fault for one in self.state.lasting if not one.of_labels]
+        faulty = {fault.stream for fault in of_records if fault.kind in HOLDING} | set(self.state.tainted)
         everything = ALL in faulty
         self.state.tainted = [
             name

@@ -19,6 +19,7 @@ from longshore.monitor.calibration import calibrate
 from longshore.monitor.derived import Ratios, with_ratios
 from longshore.monitor.frames import Column, read_as, read_columns
 from longshore.monitor.joint import Rows, judge_together
+from longshore.monitor.label_bins import target_stream
 from longshore.monitor.layout import FineLayout, side_by_side
 from longshore.monitor.loss_limits import error_profile
 from longshore.monitor.models import PREDICTION
@@ -243,7 +244,8 @@ def build_profile(
     """A reference profile's bytes for the registry: `frame` holds the features and a column `prediction`.
 
     `labels` float64[n]: the truth of its rows, each predicted by a model that was not fitted on it; the profile then
-    has a part on errors. `with_rows`: with a sample of its rows, for the stream's test of whole rows (`monitor.joint`).
+    has a part on errors, and one on the labels. `with_rows`: with a sample of its rows, for the stream's test of whole
+    rows (`monitor.joint`).
     """
     ratios = {each.name: (each.numerator, each.denominator) for each in derived}
     fitted = Reference.fit(frame, categorical, derived=ratios, place=place)
@@ -252,5 +254,6 @@ def build_profile(
         columns = with_ratios(read_columns(frame, categorical), ratios)
         inside = places(profile, {column.name: column.values for column in columns}, len(frame))
         predictions = frame[PREDICTION].to_numpy(dtype=np.float64)
-        profile = replace(profile, errors=error_profile(profile, predictions, labels, inside))
+        errors = error_profile(profile, predictions, labels, inside)
+        profile = replace(profile, errors=errors, target=target_stream(labels))
     return profile.to_bytes()

@@ -19,6 +19,8 @@ from longshore.monitor.calibration import RULES
 from longshore.monitor.decide import Decider, DeciderSettings, Outputs
 from longshore.monitor.episodes import Phase, Rules
 from longshore.monitor.harm import HarmSettings
+from longshore.monitor.kpis import Kpi
+from longshore.monitor.label_watch import LabelSettings
 from longshore.monitor.models import Profiles
 from longshore.monitor.policy import Policy
 from longshore.monitor.quality.faults import FaultKind
@@ -40,6 +42,7 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
     """The decider's part of the settings, in its own units."""
     monitor = settings.monitor
     needed, among = monitor.persistence
+    quality = _quality_rules(settings, schema)
     if (needed, among) not in RULES:
         raise ConfigurationError(
             f"monitor.persistence is [{needed}, {among}], for which no error rate is simulated",
@@ -55,10 +58,12 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         pane_ms=int(monitor.pane_s * 1_000),
         lateness_ms=int(monitor.allowed_lateness_s * 1_000),
         provisional=monitor.provisional,
-        quality=_quality_rules(settings, schema),
+        quality=quality,
         sample_rows=monitor.sample_rows if monitor.joint else 0,
         max_age_days=monitor.max_model_age_days or 0.0,
         harm=HarmSettings(monitor.window_labels, monitor.run_length_labels, settings.scorer.interval),
+        labels=LabelSettings(monitor.window_labels, monitor.run_length_labels, needed, schema.target, quality),
+        kpis={name: Kpi.of(k.expression, k.at_most, k.at_least, k.windows) for name, k in monitor.kpis.items()},
     )
 
 
@@ -221,6 +226,8 @@ def _measure_errors(events: list[DriftEvent], decider: Decider) -> None:
     for event in events:
         if event.kind == "era":
             telemetry.ERROR_GREW.set(0)
+        if event.kind == "labels":
+            _measure_labels(event)
         if event.kind != "performance":
             continue
         telemetry.LABELS_JUDGED.inc(event.window.records)
@@ -228,6 +235,23 @@ def _measure_errors(events: list[DriftEvent], decider: Decider) -> None:
         for metric in ("rmse", "mae", "bias", "r2", "coverage"):
             if (value := (event.detail["figures"] or {}).get(metric)) is not None:
                 telemetry.ERROR.labels(metric).set(value)
+        _measure_kpis(event)
         for metric in ("rmse", "mae"):
             if (ratio := (event.detail["excess"] or {}).get(f"{metric}_ratio")) is not None:
                 telemetry.ERROR_RATIO.labels(metric).set(ratio)
+
+
+def _measure_labels(event: DriftEvent) -> None:
+    """The last window of labels beside the training target."""
+    telemetry.LABEL_MOVED.set(event.detail["alarm"])
+    for metric in ("psi", "kl", "js", "wasserstein", "ks"):
+        if (value := (event.detail["figures"] or {}).get(metric)) is not None:
+            telemetry.LABEL_DISTANCE.labels(metric).set(value)
+
+
+def _measure_kpis(event: DriftEvent) -> None:
+    """The user's KPIs of the last window of labels; one that is not defined keeps its last value."""
+    for name, kpi in event.detail.get("kpis", {}).items():
+        telemetry.KPI_BREACHED.labels(name).set(kpi["breached"])
+        if kpi["value"] is not None:
+            telemetry.KPI.labels(name).set(kpi["value"])

@@ -215,6 +215,7 @@ class Joining:
                 late=tally.counts["late"],
                 unmatched=tally.counts["unmatched"],
                 unlabelled=tally.counts["unlabelled"],
+                unreadable=dict(sorted(tally.wrong.items())),
             )
         )  # fmt: skip
 

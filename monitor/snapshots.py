@@ -11,6 +11,8 @@ from longshore.monitor.ageing import AgeState
 from longshore.monitor.ahead import Look
 from longshore.monitor.episodes import EpisodeState
 from longshore.monitor.harm import HarmState
+from longshore.monitor.kpis import KpiState
+from longshore.monitor.label_watch import LabelState
 from longshore.monitor.quarantine import QuarantineState
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.window_parts import WindowState
@@ -35,6 +37,8 @@ class Snapshot(msgspec.Struct):
     quarantine: QuarantineState | None = None
     harm: HarmState | None = None
     age: AgeState | None = None
+    labels: LabelState | None = None
+    kpis: dict[str, KpiState] | None = None
     format: int = FORMAT
 
 
@@ -47,7 +51,7 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        # The first had no steps, the second no look, the third neither quarantine nor harm, the fourth no age.
+        # 1 had no steps, 2 no look, 3 neither quarantine nor harm, 4 no model age, labels, KPIs and fairness.
         if found not in range(1, FORMAT + 1):
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"

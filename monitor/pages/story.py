@@ -17,6 +17,9 @@ from longshore.pages.wording import count_text, listed
 from longshore.records import DriftEvent, ModelEvent
 from longshore.tracing.drift import Told
 
+OF_LABELS = ("performance", "labels")
+"""Events of windows of labels, which come whether or not there is an episode."""
+
 REMEMBERED = 64
 """Verdicts over the limit kept to find an alert's first one: more than any rule looks back."""
 
@@ -86,13 +89,13 @@ class Stories:
         self.found: dict[str, Story] = {}
 
     def add(self, told: Told) -> None:
-        """Take in the next event; a provisional verdict and a window of labels are no part of any story."""
+        """Take in the next event; a provisional verdict and windows of labels are no part of any story."""
         event = told.event
-        if event.provisional or event.kind == "performance":
+        if event.provisional or event.kind in OF_LABELS:
             return
         if event.kind == "verdict" and over_limit(event):
             self._over.append(event)
-        if not event.episode or event.kind in KINDS:
+        if not event.episode or event.kind in (*KINDS, "kpi", "kpi_over"):
             return
         story = self.found.get(event.episode)
         if story is None:

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from longshore.alert_settings import AlertSettings
 from longshore.errors import ConfigurationError
+from longshore.kpi_settings import Kpis
 from longshore.settings_file import explain, read_toml
 
 INTERVAL_LEVELS = (0.8, 0.9, 0.95)
@@ -85,7 +86,7 @@ class MonitorSettings(Section):
     the loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error
     grew, too. `budget`: so many requests in so many days of event time (0: any number). `dry_run`: they are only told.
     `max_model_age_days`: a model in use for so many days of event time is asked to be replaced (None: never).
-    `label_lateness_s`: how long a label counts and is waited for. `relay_labels`: by entity, first (docs/labels.md).
+    `label_lateness_s`: how long a label counts and is waited for. `relay_labels`, `kpis`: docs/labels.md, docs/kpis.md.
     """
 
     group: str = "monitor"
@@ -113,6 +114,7 @@ class MonitorSettings(Section):
     max_model_age_days: float | None = Field(default=None, gt=0)
     label_lateness_s: float = Field(default=259_200.0, gt=0)
     relay_labels: bool = False
+    kpis: Kpis = {}
 
 
 class TrainerSettings(Section):

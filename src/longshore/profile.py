@@ -136,6 +136,7 @@ class Profile:
     """A reference of `rows` rows: its streams in column order, their tests' calibration, segments, perhaps a sample.
 
     `errors`: how far the version was off on held-out rows; None in profiles from before there was that.
+    `target`: the labels of its rows as a stream of their own; None likewise.
     """
 
     rows: int
@@ -144,6 +145,7 @@ class Profile:
     segmentations: tuple[Segmentation, ...] = ()
     sample: ReferenceRows | None = None
     errors: ErrorProfile | None = None
+    target: StreamProfile | None = None
 
     @property
     def counts(self) -> Ints:
@@ -164,6 +166,8 @@ class Profile:
             value["sample"] = self.sample.to_dict()
         if self.errors is not None:
             value["errors"] = _plain(self.errors)
+        if self.target is not None:
+            value["target"] = _plain(self.target)
         return msgspec.json.encode(value, enc_hook=_listed)
 
     @classmethod
@@ -187,6 +191,7 @@ class Profile:
                 segmentations=tuple(_segmentation(item) for item in value.get("segmentations", [])),
                 sample=_sample(value.get("sample"), streams),
                 errors=read_errors(value.get("errors")),
+                target=_stream(value["target"]) if value.get("target") else None,
             )
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(f"profile is damaged: {error!r}", mend="register the version again") from error

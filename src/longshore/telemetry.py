@@ -96,6 +96,12 @@ ERROR_GREW = Gauge(
 LABELS_JUDGED = Counter("longshore_labels_judged_total", "Labels in complete windows of the model in use")
 LOSS_EVIDENCE = Gauge("longshore_loss_evidence", "Logarithm of the loss test's evidence that errors changed")
 LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")
+LABEL_DISTANCE = Gauge(
+    "longshore_label_distance", "Distances of the last window of labels from the training target", ["metric"]
+)
+KPI = Gauge("longshore_kpi", "A user's figure of the last window of labels (monitor.kpis)", ["name"])
+KPI_BREACHED = Gauge("longshore_kpi_breached", "1 while the last window of labels is beyond its bound", ["name"])
+LABEL_MOVED = Gauge("longshore_label_moved", "1 while the last window of labels is distributed otherwise")
 
 REPORT_WRITTEN = Gauge("longshore_report_timestamp_seconds", "When the last report on a schedule was written")
 

@@ -132,7 +132,7 @@ def test_messages_come_in_pieces_that_fit_and_older_readers_are_told():
     assert len(pieces) > 1 and all(len(encode(piece)) < MAX_BYTES + 1_000 for piece in pieces)
     assert [delta for piece in pieces for delta in decode(encode(piece)).panes] == deltas
     assert [piece.late for piece in pieces] == [0] * (len(pieces) - 1) + [3]
-    assert {piece.format for piece in pieces} == {3}
+    assert {piece.format for piece in pieces} == {4}
     with pytest.raises(FormatError):
         decode(encode(Errors(0, 1, 0, 0, [], format=99)))
 

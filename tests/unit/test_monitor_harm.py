@@ -20,7 +20,7 @@ def run(messages=None, **given):
 
 
 def kinds(outputs, *left_out):
-    return [event.kind for event in outputs.events if event.kind not in {"verdict", "performance", *left_out}]
+    return [event.kind for event in outputs.events if event.kind not in {"verdict", "performance", "labels", *left_out}]
 
 
 def test_grown_errors_open_an_episode_with_its_evidence_under_both_policies():

@@ -22,8 +22,9 @@ from longshore.errors import UnavailableError
 from longshore.monitor.join import PartitionJoin
 from longshore.monitor.join_errors import errors_of
 from longshore.monitor.join_match import JoinReaders
-from longshore.monitor.join_rules import LabelReader, Lateness, Side, is_misplaced
+from longshore.monitor.join_rules import Lateness, Side, is_misplaced
 from longshore.monitor.join_store import JoinStore
+from longshore.monitor.label_reader import LabelReader
 from longshore.partitioner import partition_of
 
 LATENESS_MS = 2_000

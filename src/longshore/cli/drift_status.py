@@ -43,6 +43,7 @@ class Board:
         self.verdict: Told | None = None
         self.provisional: Told | None = None
         self.performance: Told | None = None
+        self.labels: Told | None = None
         self.alerts = 0
         self.quality = Quality()
         self._stories = Stories()
@@ -61,13 +62,15 @@ class Board:
         self.quality.add(event)
         self.alerts += event.kind == "alert"
         if event.kind == "era":
-            self._recent, self.provisional, self.performance = {}, None, None
+            self._recent, self.provisional, self.performance, self.labels = {}, None, None, None
             self.began = event.window.start
             self.rmse.clear()
         elif event.kind == "performance":
             self.performance = told
             if (rmse := number(event.detail.get("figures") or {}, "rmse")) is not None:
                 self.rmse.append(rmse)
+        elif event.kind == "labels":
+            self.labels = told
         elif event.kind == "verdict":
             self.verdict, self.provisional = told, None
             for stream in event.streams:
@@ -108,6 +111,7 @@ class Board:
             "model_began": self.began,
             "model_age_ms": self.age_ms,
             "recent_rmse": list(self.rmse),
+            "labels": self.labels.event if self.labels else None,
             "recent_p_values": {name: list(values) for name, values in self._recent.items()},
         }
 
@@ -125,6 +129,8 @@ class Board:
             lines += _quality_lines(self.quality.now)
         if self.performance is not None:
             lines += [_error_line(self.performance.event), *_history_line(self.performance.event, list(self.rmse))]
+        if self.labels is not None:
+            lines.append(_label_line(self.labels.event))
         early = [_provisional_line(self.provisional.event)] if self.provisional else []
         if self.verdict is None:
             return Group(*lines, Text("no window judged yet"), *early)
@@ -193,6 +199,17 @@ def _history_line(event: DriftEvent, rmse: list[float]) -> list[Text]:
     highest = max([*rmse, 2 * (then or 0.0)])
     worst = f"RMSE of the last {len(rmse)} windows, highest {value_text(max(rmse))}{beside}: "
     return [Text(f"  {worst}{sparkline(rmse, highest)}", style="dim")]
+
+
+def _label_line(event: DriftEvent) -> Text:
+    """What the last window of labels says of their own distribution."""
+    figures, wrong = event.detail.get("figures"), sum((event.detail.get("unreadable") or {}).values())
+    text = f"label values: {count_text(event.window.records, 'label')}"
+    if isinstance(figures, dict):
+        text += f", mean {value_text(figures['mean'])} ({value_text(figures['mean_then'])} in training)"
+        text += f"; {p_is(figures['p_value'])}"
+    text += f"; {count_text(wrong)} could not be read" if wrong else ""
+    return Text(clean(text), style=ALERT if event.detail.get("alarm") else "")
 
 
 def _provisional_line(event: DriftEvent) -> Text:

@@ -51,7 +51,7 @@ class View:
             self.say(f"retraining requested: {event.trigger_id} because of {event.cause} drift")
         elif isinstance(event, ModelEvent):
             self.say(_model_line(event))
-        elif isinstance(event, DriftEvent) and event.kind not in ("verdict", "performance"):
+        elif isinstance(event, DriftEvent) and event.kind not in ("verdict", "performance", "labels"):
             self.say(f"drift monitor: {_drift_line(event)}")
             if event.kind == "alert":
                 self._picture(event)
