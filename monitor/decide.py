@@ -16,19 +16,12 @@ from longshore.monitor import aside, messages
 from longshore.monitor.ahead import LookAhead
 from longshore.monitor.deciding import DeciderSettings, Outputs, event_of
 from longshore.monitor.episodes import Episodes, Phase, Told
+from longshore.monitor.fairness_watch import FairnessTold, FairnessWatch
 from longshore.monitor.harm import ErrorSeen, HarmWatch
 from longshore.monitor.loss_test import LossEvidence
-from longshore.monitor.messages import (
-    Counted,
-    Errors,
-    Idle,
-    LabelsSeen,
-    ModelMoved,
-    PaneMessage,
-    pack_counts,
-    unpack_counts,
-)
+from longshore.monitor.messages import Counted, Errors, Idle, LabelsSeen, ModelMoved, PaneMessage
 from longshore.monitor.models import Profiles
+from longshore.monitor.packing import pack_counts, unpack_counts
 from longshore.monitor.policy import CONCEPT
 from longshore.monitor.quarantine import Change, Quarantine
 from longshore.monitor.report import Report
@@ -48,8 +41,7 @@ class Decider:
     """Applies pane messages in the order of their offsets. `quarantine`: the data-quality faults that last."""
 
     def __init__(self, settings: DeciderSettings, profiles: Profiles, snapshot: Snapshot | None = None) -> None:
-        self._settings = settings
-        self._offset = snapshot.offset if snapshot else 0
+        self._settings, self._offset = settings, snapshot.offset if snapshot else 0
         self._watermark = snapshot.watermark if snapshot else Watermark()
         windows = snapshot.windows if snapshot else None
         self._windows = Windows(profiles, settings.window_records, windows, sample_rows=settings.sample_rows)
@@ -64,6 +56,8 @@ class Decider:
         self.quarantine = Quarantine(settings.quality, snapshot.quarantine if snapshot else None)
         self._episodes.held = self.quarantine.holds
         self._harm = HarmWatch(settings.harm, profiles, settings.pane_ms, snapshot.harm if snapshot else None)
+        by_group = snapshot.by_group if snapshot else None
+        self.fairness = FairnessWatch(settings.fairness, profiles, settings.pane_ms, by_group)
         if snapshot and snapshot.harm is None:  # from before there were labels in it
             self._harm.begin(snapshot.windows.era.version)
 
@@ -134,6 +128,7 @@ class Decider:
                 look=self._ahead.last,
                 quarantine=self.quarantine.state,
                 harm=self._harm.state,
+                fairness=self.fairness.state,
             )
         )
 
@@ -167,6 +162,7 @@ class Decider:
                 self._tell(one, outputs)
             self._restarted(told)
         self._episodes.state.errors_from = self._harm.first_pane
+        self._told_of_groups(self.fairness.add(message), self._windows.state.era, outputs)
 
     def _restarted(self, told: list[Told]) -> None:
         """What is judged in sequence begins anew when an episode is over."""
@@ -190,6 +186,7 @@ class Decider:
             if isinstance(closed, EraBegun):
                 self._steps = []
                 self._harm.begin(closed.era.version)
+                self._told_of_groups(self.fairness.begin(closed.era.version), closed.before, outputs)
                 for told in self._episodes.on_era(first=not closed.before.generation):
                     self._tell(told, outputs, closed.before)
                 outputs.events.append(self._era_event(closed))
@@ -260,6 +257,9 @@ class Decider:
             episode=episode.id if episode else "",
             detail=seen.detail | {"alarm": seen.alarm, "grew": seen.grew, "policy": self._settings.rules.policy.name},
         )
+
+    def _told_of_groups(self, told: Iterable[FairnessTold], era: Era, outputs: Outputs) -> None:
+        outputs.events += [self._event(t.kind, era, phase=self.phase, detail=t.detail, **t.given()) for t in told]
 
     def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
         if told.request is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from longshore.monitor.episode_state import Phase, Rules
+from longshore.monitor.fairness_watch import FairnessRules
 from longshore.monitor.harm import HarmSettings
 from longshore.monitor.quality.judge import QualityRules
 from longshore.monitor.sequence import Alarm
@@ -34,6 +35,7 @@ class DeciderSettings:
     harm: HarmSettings = field(default_factory=HarmSettings)
     quality: QualityRules = field(default_factory=QualityRules)
     sample_rows: int = 0
+    fairness: FairnessRules = field(default_factory=FairnessRules)
 
 
 @dataclass(slots=True)

@@ -163,8 +163,8 @@ class ErrorDelta(msgspec.Struct, frozen=True):
     rows were published with an interval, `covered` of which hold the label. `bins`: int64[e+1] by `pack_small`, rows by
     the signed-error bins of the version's profile; empty where it has none. `segments`: int64[S·4] by `pack_counts`,
     rows, Σe, Σ|e| and Σe² of every segment of the profile; empty where it has none. `classes`: where the target is one
-    of two classes, rows by label and place of the prediction (`class_figures`), by `pack_small`. A pane may come more
-    than once.
+    of two classes, rows by label and place of the prediction (`class_figures`), by `pack_small`. `groups`: sums by
+    group (`groups.group_totals`), by `pack_counts`, as `grouping` defines groups. A pane may come more than once.
     """
 
     pane: int
@@ -183,6 +183,8 @@ class ErrorDelta(msgspec.Struct, frozen=True):
     bins: str = ""
     segments: str = ""
     classes: str = ""
+    groups: str = ""
+    grouping: str = ""
 
 
 class Errors(msgspec.Struct, frozen=True, tag_field="kind", tag="errors"):

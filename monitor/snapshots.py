@@ -9,13 +9,14 @@ import msgspec
 from longshore.errors import FormatError
 from longshore.monitor.ahead import Look
 from longshore.monitor.episodes import EpisodeState
+from longshore.monitor.fairness_watch import FairnessState
 from longshore.monitor.harm import HarmState
 from longshore.monitor.quarantine import QuarantineState
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.window_parts import WindowState
 from longshore.records import Window
 
-FORMAT = 4
+FORMAT = 5
 
 
 class Snapshot(msgspec.Struct):
@@ -33,7 +34,13 @@ class Snapshot(msgspec.Struct):
     look: Look | None = None
     quarantine: QuarantineState | None = None
     harm: HarmState | None = None
+    fairness: FairnessState | None = None
     format: int = FORMAT
+
+    @property
+    def by_group(self) -> FairnessState:
+        """What is known of groups; in a snapshot from before there was that, nothing of the present era."""
+        return self.fairness or FairnessState(version=self.windows.era.version)
 
 
 def load_snapshot(data: bytes) -> Snapshot:
@@ -45,7 +52,7 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        # The first had no steps, the second no look, the third neither quarantine nor harm.
+        # The first had no steps, the second no look, the third neither quarantine nor harm, the fourth no fairness.
         if found not in range(1, FORMAT + 1):
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"

@@ -31,12 +31,15 @@ TITLES = {
     "over_budget": "no retraining is asked for: the budget is spent",
     "quality": "the data have a fault",
     "quality_over": "the data's faults are over",
+    "fairness_alert": "errors of a group are out of bounds",
+    "fairness_changed": "other groups are out of bounds",
+    "fairness_over": "all groups are within their bounds",
     "quarantined": "retraining waits for the end of a fault of the data",
     TEST: "test of the alert's way; nothing is wrong",
 }
 """By kind, what a subject says of it."""
 
-PAGES = {"quality": "quality-fault.md", "concept": "error-grew.md"}
+PAGES = {"quality": "quality-fault.md", "concept": "error-grew.md", "fairness": "fairness.md"}
 PAGE = "drift-alarm.md"
 """The runbook page that a notice names: by cause, and for all others."""
 

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from longshore.alert_settings import AlertSettings
 from longshore.errors import ConfigurationError
+from longshore.fairness_settings import FairnessSettings
 
 INTERVAL_LEVELS = (0.8, 0.9, 0.95)
 """Those at which a version's manifest says how far from a prediction the truth lies."""
@@ -85,6 +86,7 @@ class MonitorSettings(Section):
     the loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error
     grew, too. `budget`: so many requests in so many days of event time (0: any number). `dry_run`: they are only told.
     `label_lateness_s`: how long a label counts and is waited for. `relay_labels`: by entity, first (docs/labels.md).
+    `fairness`: groups whose errors are compared (docs/fairness.md).
     """
 
     group: str = "monitor"
@@ -111,6 +113,7 @@ class MonitorSettings(Section):
     dry_run: bool = False
     label_lateness_s: float = Field(default=259_200.0, gt=0)
     relay_labels: bool = False
+    fairness: FairnessSettings = FairnessSettings()
 
 
 class TrainerSettings(Section):
@@ -268,13 +271,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(
-            f"config file {path}: {error.strerror}", mend="name a readable TOML file with --config"
-        ) from error
+        raise ConfigurationError(f"config file {path}: {error.strerror}", mend="name a readable TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"config file {path} is not TOML: {error}", mend="correct the line it names"
-        ) from error
+        raise ConfigurationError(f"config file {path} is not TOML: {error}", mend="correct that line") from error
     client = values.get("kafka", {}).get("client") if isinstance(values.get("kafka"), dict) else None
     if isinstance(client, dict):
         values["kafka"]["client"] = {key: _librdkafka_value(value) for key, value in client.items()}

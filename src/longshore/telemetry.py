@@ -96,6 +96,12 @@ ERROR_GREW = Gauge(
 LABELS_JUDGED = Counter("longshore_labels_judged_total", "Labels in complete windows of the model in use")
 LOSS_EVIDENCE = Gauge("longshore_loss_evidence", "Logarithm of the loss test's evidence that errors changed")
 LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")
+GROUP_ERROR = Gauge(
+    "longshore_group_error", "Realised error of a group in its last window: mae, rmse, bias", ["group", "metric"]
+)
+FAIRNESS_BREACH = Gauge(
+    "longshore_fairness_breach", "1 while a group is beyond its limit in a measure of fairness", ["group", "measure"]
+)
 
 # Trainer
 TRAINING_STAGE = Gauge("longshore_training_stage", "1 for the stage a run is in", ["stage"])
