@@ -18,6 +18,7 @@ from longshore.cli.drift_events import follow_events, read_events
 from longshore.cli.drift_table import ALERT, cells, p_sparkline, table_of, terminal
 from longshore.cli.trace_text import clean
 from longshore.monitor.pages.errors import sentence
+from longshore.monitor.pages.fairness import sentence as groups_sentence
 from longshore.monitor.pages.history import number, values_of
 from longshore.monitor.pages.quality import Quality, Trouble
 from longshore.monitor.pages.story import Stories, Story
@@ -43,6 +44,7 @@ class Board:
         self.verdict: Told | None = None
         self.provisional: Told | None = None
         self.performance: Told | None = None
+        self.fairness: Told | None = None
         self.alerts = 0
         self.quality = Quality()
         self._stories = Stories()
@@ -59,9 +61,11 @@ class Board:
         self.quality.add(event)
         self.alerts += event.kind == "alert"
         if event.kind == "era":
-            self._recent, self.provisional, self.performance = {}, None, None
+            self._recent, self.provisional, self.performance, self.fairness = {}, None, None, None
         elif event.kind == "performance":
             self.performance = told
+        elif event.kind == "fairness":
+            self.fairness = told
         elif event.kind == "verdict":
             self.verdict, self.provisional = told, None
             for stream in event.streams:
@@ -92,6 +96,7 @@ class Board:
             "provisional": early.event if early else None,
             "provisional_at": early.written_at if early else None,
             "performance": self.performance.event if self.performance else None,
+            "fairness": self.fairness.event if self.fairness else None,
             "recent_p_values": {name: list(values) for name, values in self._recent.items()},
         }
 
@@ -107,6 +112,9 @@ class Board:
             lines += _quality_lines(self.quality.now)
         if self.performance is not None:
             lines.append(_error_line(self.performance.event))
+        if self.fairness is not None:
+            lasting = self.fairness.event.detail.get("lasting")
+            lines.append(Text(clean(f"groups: {groups_sentence(self.fairness.event)}"), style=ALERT if lasting else ""))
         early = [_provisional_line(self.provisional.event)] if self.provisional else []
         if self.verdict is None:
             return Group(*lines, Text("no window judged yet"), *early)
