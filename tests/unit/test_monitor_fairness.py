@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.drift_stream import PANE_MS
+from tests.drift_stream import PANE_MS, SCHEMA, rows
 from tests.error_stream import SD, joined, labelled_decider, profiles, story, watched
+from tests.join_world import label, log, prediction
 
 from longshore.fairness_settings import AttributeSettings, FairnessSettings
 from longshore.monitor.decide import decide_all
@@ -19,6 +20,10 @@ from longshore.monitor.errors import Joined, count_errors, merge, scales_of
 from longshore.monitor.fairness import BIAS, GROWTH, MAE_RATIO, SELECTION, TRUE_POSITIVE, Limits, figures, holm, judge
 from longshore.monitor.fairness_watch import FairnessRules, FairnessWatch
 from longshore.monitor.groups import GROUP_TOTALS, Group, Grouped, Scheme, field_name
+from longshore.monitor.join_errors import errors_of
+from longshore.monitor.join_match import JoinReaders, Matcher, Tally
+from longshore.monitor.join_rules import Lateness, Progress, Side
+from longshore.monitor.join_store import JoinStore
 from longshore.monitor.messages import Errors, encode, unpack_counts
 from longshore.monitor.snapshots import load_snapshot
 from longshore.records import FINAL
@@ -292,6 +297,38 @@ def test_a_snapshot_from_before_groups_is_read():
     plain.pop("fairness")
     again = decider(load_snapshot(msgspec.json.encode(plain | {"format": 4})))
     assert again.fairness.state.version == "v1"
+
+
+def test_a_joiner_keeps_groups_of_fields_the_schema_does_not_know_beside_what_waits(tmp_path):
+    owner = AttributeSettings(field="owner", values=("x", "y"))
+    scheme = Scheme({"owner": owner, "flag": AttributeSettings(segments="flag")})
+    frame = rows(60, 9)
+    sent = []
+    for i, row in enumerate(frame.itertuples(index=False)):
+        value = msgspec.json.decode(prediction(f"r{i}", i * 10, row))
+        value["record"] |= {"owner": [*"xyz"][i % 3]} if i % 4 else {}
+        sent.append(msgspec.json.encode(value))
+    truth = [label(f"r{i}", i * 10, i * 10 + 5, 1.0) for i in range(60)]
+    lateness = Lateness(10_000)
+
+    def read(reading, store, saved):
+        matcher, tally = Matcher(1, JoinReaders(SCHEMA, profiles(), lateness, 4, reading), store, saved), Tally()
+        return matcher, tally
+
+    store = JoinStore(tmp_path / "a.sqlite", 2_000_000)
+    matcher, tally = read(scheme, store, Progress.anew("a", lateness.width, 0))
+    matcher.take(Side.PREDICTIONS, log("p", sent[:40]), tally)
+    later, _ = read(Scheme({"owner": owner}), store, matcher.progress)  # a restart with other settings
+    later.take(Side.PREDICTIONS, log("p", sent)[40:], tally)
+    matcher.take(Side.LABELS, log("l", truth), tally)
+    assert len(tally.met) == 60
+    deltas = errors_of(tally, profiles(), PANE_MS, scheme)
+    totals = sum(unpack_counts(delta.groups).reshape(-1, GROUP_TOTALS) for delta in deltas)
+    owners = [i % 3 for i in range(40) if i % 4]
+    flags = frame["flag"].tolist()[:40]
+    expected = [owners.count(0), owners.count(1), owners.count(2), *(flags.count(flag) for flag in FLAGS), 60]
+    assert totals[:, 0].tolist() == expected
+    assert all(not delta.groups for delta in errors_of(tally, profiles(), PANE_MS))
 
 
 def test_fields_may_be_called_anything():
