@@ -8,15 +8,17 @@ topics are `service`'s.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from longshore.monitor import aside, messages
-from longshore.monitor.ageing import AGE, Aged, Ageing
+from longshore.monitor.ageing import AGE, Ageing
 from longshore.monitor.ahead import LookAhead
-from longshore.monitor.deciding import DeciderSettings, Outputs, decide_all, event_of
+from longshore.monitor.deciding import DeciderSettings, Outputs, decide_all, event_of, told_of
 from longshore.monitor.episodes import Episodes, Phase, Told
+from longshore.monitor.fairness_watch import FairnessTold, FairnessWatch
 from longshore.monitor.harm import ErrorSeen, HarmWatch
 from longshore.monitor.kpis import KpiWatch
 from longshore.monitor.label_decisions import LabelDecisions
@@ -28,7 +30,7 @@ from longshore.monitor.policy import OF_LABELS
 from longshore.monitor.quarantine import Change, Quarantine
 from longshore.monitor.report import Report
 from longshore.monitor.snapshots import Snapshot
-from longshore.monitor.verdicts import Judge, Verdict, segments_of
+from longshore.monitor.verdicts import Judge, Verdict
 from longshore.monitor.watermark import Watermark
 from longshore.monitor.window_parts import Era, EraBegun, Filled
 from longshore.monitor.windows import Windows
@@ -43,8 +45,7 @@ class Decider:
     """Applies pane messages in the order of their offsets. `quarantine`: the data-quality faults that last."""
 
     def __init__(self, settings: DeciderSettings, profiles: Profiles, snapshot: Snapshot | None = None) -> None:
-        self._settings = settings
-        self._offset = snapshot.offset if snapshot else 0
+        self._settings, self._offset = settings, snapshot.offset if snapshot else 0
         self._watermark = snapshot.watermark if snapshot else Watermark()
         windows = snapshot.windows if snapshot else None
         self._windows = Windows(profiles, settings.window_records, windows, sample_rows=settings.sample_rows)
@@ -59,9 +60,10 @@ class Decider:
         self.quarantine = Quarantine(settings.quality, snapshot.quarantine if snapshot else None)
         self._episodes.held = self.quarantine.holds
         self._harm = HarmWatch(settings.harm, profiles, settings.pane_ms, snapshot.harm if snapshot else None)
-        self._ageing = Ageing(
-            settings.rules, settings.max_age_days, settings.pane_ms, snapshot.age if snapshot else None
-        )
+        age = snapshot.age if snapshot else None
+        self._ageing = Ageing(settings.rules, settings.max_age_days, settings.pane_ms, age)
+        by_group = snapshot.by_group if snapshot else None
+        self.fairness = FairnessWatch(settings.fairness, profiles, settings.pane_ms, by_group)
         if snapshot and snapshot.harm is None:  # from before there were labels in it
             self._harm.begin(snapshot.windows.era.version)
         self._kpis = KpiWatch(settings.kpis, snapshot.kpis if snapshot else None)
@@ -137,6 +139,7 @@ class Decider:
                 age=self._ageing.state,
                 labels=self._labels.state,
                 kpis=self._kpis.state,
+                fairness=self.fairness.state,
             )
         )
 
@@ -175,6 +178,7 @@ class Decider:
         self._episodes.state.errors_from = self._harm.first_pane
         for item in self._labels.told(self._windows.state.era, self.phase):
             outputs.events.append(item) if isinstance(item, DriftEvent) else self._tell(item, outputs)
+        self._told_of_groups(self.fairness.add(message), self._windows.state.era, outputs)
 
     def _restarted(self, told: list[Told]) -> None:
         """What is judged in sequence begins anew when an episode is over."""
@@ -200,6 +204,7 @@ class Decider:
                 self._harm.begin(closed.era.version)
                 self._ageing.begin(closed.era.version, closed.pane)
                 self._labels.begin(closed.era.version)
+                self._told_of_groups(self.fairness.begin(closed.era.version), closed.before, outputs)
                 for told in self._episodes.on_era(first=not closed.before.generation):
                     self._tell(told, outputs, closed.before)
                 outputs.events.append(self._era_event(closed))
@@ -224,11 +229,8 @@ class Decider:
             self._tell(one, outputs)
         held, age = self.quarantine.held, self._ageing
         for aged in age.on_window(filled.era.version, filled.end_pane, self._episodes.state, held=held):
-            self._age(aged, filled.era, outputs)
-
-    def _age(self, aged: Aged, era: Era, outputs: Outputs) -> None:
-        outputs.requests += [aged.request] if aged.request else []
-        outputs.events.append(self._event(aged.kind, era, cause=AGE, phase=self.phase, detail=aged.detail))
+            outputs.requests += [aged.request] if aged.request else []
+            outputs.events.append(self._event(aged.kind, filled.era, cause=AGE, phase=self.phase, detail=aged.detail))
 
     def _look_ahead(self, watermark_ms: int, outputs: Outputs) -> None:
         """Tell of the next window before it is final; but for the look's number, nothing is remembered of it."""
@@ -245,14 +247,12 @@ class Decider:
         return self._event(
             "verdict",
             filled.era,
-            cause=episode.cause if episode else self.quarantine.cause_of(verdict.judged),
             phase=self.phase,
-            window=verdict.judged.window,
-            index=filled.index,
-            status=FINAL if revision is None else PROVISIONAL,
+            cause=episode.cause if episode else self.quarantine.cause_of(verdict.judged),
             episode=episode.id if episode else "",
-            p_value=verdict.evidence.judged.p_value,
-            streams=verdict.judged.streams,
+            status=FINAL if revision is None else PROVISIONAL,
+            index=filled.index,
+            **verdict.given(),
             detail=verdict.detail() | (self.quarantine.detail() if revision is None else {"revision": revision}),
         )
 
@@ -275,23 +275,14 @@ class Decider:
         event = self._event("performance", era, detail=detail | self.quarantine.detail() | kpis, **found, **place)
         return [event, *(self._event(k, era, cause="kpi", episode=e, detail=d, **place) for k, e, d in changes)]
 
+    def _told_of_groups(self, told: Iterable[FairnessTold], era: Era, outputs: Outputs) -> None:
+        outputs.events += [self._event(t.kind, era, phase=self.phase, detail=t.detail, **t.given()) for t in told]
+
     def _tell(self, told: Told, outputs: Outputs, era: Era | None = None, report: Report | None = None) -> None:
         if told.request is not None:
             outputs.requests.append(told.request)
-        picture = report.picture() | segments_of(report) if report is not None and told.kind == "alert" else {}
-        outputs.events.append(
-            self._event(
-                told.kind,
-                era or self._windows.state.era,
-                cause=told.episode.cause,
-                phase=told.phase,
-                window=self._window_of(told),
-                episode=told.episode.id,
-                p_value=min((stream.p_value for stream in told.episode.streams), default=1.0),
-                streams=told.episode.streams,
-                detail={"since": told.episode.window.start} | told.detail | picture,
-            )
-        )
+        given: dict[str, Any] = told_of(told, report) | {"window": self._window_of(told), "phase": told.phase}
+        outputs.events.append(self._event(told.kind, era or self._windows.state.era, **given))
 
     def _window_of(self, told: Told) -> Window:
         """An alert about errors or labels is of records older than the last window of inputs."""

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from longshore.monitor.episode_state import Phase, Rules
+from longshore.monitor.episodes import Told
+from longshore.monitor.fairness_watch import FairnessRules
 from longshore.monitor.harm import HarmSettings
 from longshore.monitor.kpis import Kpi
 from longshore.monitor.label_watch import LabelSettings
 from longshore.monitor.quality.judge import QualityRules
+from longshore.monitor.report import Report
 from longshore.monitor.sequence import Alarm
 from longshore.monitor.significance import FLOORS
+from longshore.monitor.verdicts import segments_of
 from longshore.monitor.window_parts import Era
 from longshore.records import FINAL, DriftEvent, RetrainRequest
 
@@ -41,6 +45,7 @@ class DeciderSettings:
     max_age_days: float = 0.0
     labels: LabelSettings = field(default_factory=LabelSettings)
     kpis: dict[str, Kpi] = field(default_factory=dict)
+    fairness: FairnessRules = field(default_factory=FairnessRules)
 
 
 @dataclass(slots=True)
@@ -71,6 +76,19 @@ def event_of(
         streams=given.get("streams", []),
         detail=detail,
     )
+
+
+def told_of(told: Told, report: Report | None) -> dict[str, Any]:
+    """What an event says of its episode; an alert about inputs has their picture."""
+    episode = told.episode
+    picture = report.picture() | segments_of(report) if report is not None and told.kind == "alert" else {}
+    return {
+        "cause": episode.cause,
+        "episode": episode.id,
+        "p_value": min((stream.p_value for stream in episode.streams), default=1.0),
+        "streams": episode.streams,
+        "detail": {"since": episode.window.start} | told.detail | picture,
+    }
 
 
 class Applies(Protocol):

@@ -15,6 +15,7 @@ import numpy as np
 
 from longshore.error_profile import SEGMENT_TOTALS, TOTALS
 from longshore.monitor.class_figures import class_counts
+from longshore.monitor.groups import ERRORS, Grouped, Scheme, group_totals, row_totals
 from longshore.monitor.label_bins import count_labels, labels_together
 from longshore.monitor.messages import ErrorDelta, pack_counts, pack_small, unpack_counts, unpack_small
 from longshore.monitor.models import PREDICTION, Watched
@@ -114,16 +115,22 @@ def fixed(values: Floats, scale: float) -> Ints:
     return np.rint(np.clip(values * scale, -LIMIT, LIMIT)).astype(np.int64)
 
 
-def count_errors(watched: Watched, joined: Joined) -> list[ErrorDelta]:
-    """What the rows add to their panes, panes in order; exact, and the same however the rows are divided."""
+def count_errors(
+    watched: Watched, joined: Joined, scheme: Scheme | None = None, grouped: Grouped | None = None
+) -> list[ErrorDelta]:
+    """What the rows add to their panes, panes in order; exact, and the same however the rows are divided.
+
+    With their groups by a scheme, sums by group as well.
+    """
     good = np.isfinite(joined.predictions) & np.isfinite(joined.labels)
     rows = np.flatnonzero(good)
     rows = rows[np.argsort(joined.panes[rows], kind="stable")]
-    pieces = [_count(watched, joined, rows[at : at + CHUNK]) for at in range(0, len(rows), CHUNK)]
+    groups = len(scheme.groups(watched.profile)) if scheme is not None else 0
+    pieces = [_count(watched, joined, rows[at : at + CHUNK], groups, grouped) for at in range(0, len(rows), CHUNK)]
     return merge(delta for piece in pieces for delta in piece)
 
 
-def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
+def _count(watched: Watched, joined: Joined, rows: Ints, groups: int, grouped: Grouped | None) -> list[ErrorDelta]:
     """At most `CHUNK` rows in order of their panes."""
     profile = watched.profile
     panes, at, each = np.unique(joined.panes[rows], return_index=True, return_inverse=True)
@@ -138,6 +145,11 @@ def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
     two = profile.errors is not None and len(profile.errors.classes) > 0
     classes = class_counts(joined.predictions[rows], labels, each, len(panes)) if two else None
     of_labels = count_labels(profile.target, labels, each, len(panes))
+    by_group = None
+    if grouped is not None:
+        of_rows = Grouped(grouped.grouping, grouped.places[rows])
+        both = (joined.predictions[rows], labels) if two else None
+        by_group = group_totals(of_rows, groups, row_totals(totals[:, :ERRORS], both), each, len(panes))
     found = []
     for i, pane in enumerate(panes.tolist()):
         key = (pane, joined.version, joined.route, watched.name)
@@ -146,13 +158,15 @@ def _count(watched: Watched, joined: Joined, rows: Ints) -> list[ErrorDelta]:
             "" if segments is None else pack_counts(segments[i].ravel()),
             "" if classes is None else pack_small(classes[i]),
             of_labels[i],
+            "" if by_group is None else pack_counts(by_group[i].ravel()),
+            "" if grouped is None else grouped.grouping,
         )
         found.append(_delta(key, [*by_pane[i].tolist(), *intervals[i].tolist()], packed))
     return found
 
 
 def _delta(key: tuple[int, str, str, str], values: Sequence[int], packed: Sequence[str]) -> ErrorDelta:
-    """A delta of its pane, version, route and layout, its `numbers`, and its packed bins, segments, classes, labels."""
+    """A delta of its pane, version, route and layout, its `numbers`, and its packed bins, segments, …, groups."""
     n, error, absolute, squared, fourth, label, label_squared, covered, intervals = values
     sums = (n, error, absolute, squared, fourth, label, label_squared, covered, intervals)
     return ErrorDelta(*key, *sums, *packed)
@@ -223,8 +237,19 @@ def together(one: ErrorDelta, other: ErrorDelta) -> ErrorDelta:
     classes = [unpack_small(delta.classes) for delta in (one, other)]
     added = _added(segments)
     labels = labels_together(one.labels, other.labels)
-    packed = (pack_small(_added(bins)), pack_counts(added) if len(added) else "", pack_small(_added(classes)), labels)
+    packed = (
+        pack_small(_added(bins)), pack_counts(added) if len(added) else "", pack_small(_added(classes)), labels,
+        *_groups_together(one, other),
+    )  # fmt: skip
     return _delta((one.pane, one.version, one.route, one.layout), list(summed), packed)
+
+
+def _groups_together(one: ErrorDelta, other: ErrorDelta) -> tuple[str, str]:
+    """The sums by group, and how groups are defined; empty where the two do not agree on that."""
+    if one.grouping != other.grouping or not one.groups or not other.groups:
+        return "", ""
+    added = _added([unpack_counts(one.groups), unpack_counts(other.groups)])
+    return (pack_counts(added), one.grouping) if len(added) else ("", "")
 
 
 def numbers(delta: ErrorDelta) -> tuple[int, ...]:

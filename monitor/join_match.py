@@ -14,6 +14,7 @@ from itertools import chain, repeat
 import numpy as np
 
 from longshore.monitor.errors import segments_of
+from longshore.monitor.groups import Scheme
 from longshore.monitor.join_rules import (
     Lateness,
     PredictionReader,
@@ -58,11 +59,14 @@ class Tally:
 
 
 class JoinReaders:
-    """What all partitions share: the rules, the decoders, and the versions' profiles."""
+    """What all partitions share: the rules, the decoders, the versions' profiles, and how rows are grouped."""
 
-    def __init__(self, schema: Schema, profiles: Profiles, lateness: Lateness, partitions: int) -> None:
+    def __init__(
+        self, schema: Schema, profiles: Profiles, lateness: Lateness, partitions: int, scheme: Scheme | None = None
+    ) -> None:
         self.schema, self.profiles, self.lateness, self.partitions = schema, profiles, lateness, partitions
-        self.predictions, self.labels = PredictionReader(schema), LabelReader(schema)
+        self.scheme = scheme or Scheme({})
+        self.predictions, self.labels = PredictionReader(schema, self.scheme), LabelReader(schema)
 
 
 class Matcher:
@@ -115,13 +119,15 @@ class Matcher:
                 continue
             of_version = np.array([one == version for one in versions], dtype=np.bool_)
             chosen = rows[of_version]
-            segments = segments_of(watched, self._readers.schema, columns, chosen).astype(np.int8)
+            segments = segments_of(watched, self._readers.schema, columns, chosen)
+            fields = [read.fields[row] for row in chosen.tolist()]
+            tails = self._readers.scheme.tails(watched.profile, fields, segments)
             found += [
-                Kept(offset, read.ids[row], time, mark, version, names[row][1], prediction, low, high, segment)
-                for offset, row, time, mark, prediction, low, high, segment in zip(
+                Kept(offset, read.ids[row], time, mark, version, names[row][1], prediction, low, high, segment + tail)
+                for offset, row, time, mark, prediction, low, high, segment, tail in zip(
                     offsets[chosen].tolist(), chosen.tolist(), columns.times[chosen].tolist(),
                     seen[of_version].tolist(), columns.values[-1][chosen].tolist(), read.low[chosen].tolist(),
-                    read.high[chosen].tolist(), map(bytes, segments), strict=True,
+                    read.high[chosen].tolist(), map(bytes, segments.astype(np.int8)), tails, strict=True,
                 )
             ]  # fmt: skip
         return found if len(found) < 2 or found[0].version == found[-1].version else sorted(found)

@@ -14,7 +14,7 @@ the other topic by then: so the same two partitions give the same pairs, however
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from longshore.monitor.groups import Scheme
 from longshore.monitor.messages import NEVER
 from longshore.monitor.panes import FUTURE_MS
 from longshore.monitor.scored import ScoredColumns, ScoredDecoder
@@ -92,6 +93,7 @@ class ReadPredictions:
         ids: record ids, one for each of `columns`.
         low: float64[len(columns)], lower end of the published interval, NaN where there is none.
         high: likewise.
+        fields: what groups are made of (`groups.Scheme.reader`), None where there are none.
 
     """
 
@@ -101,6 +103,7 @@ class ReadPredictions:
     ids: list[str]
     low: Floats
     high: Floats
+    fields: list[Any]
 
 
 class _Named(msgspec.Struct, gc=False):
@@ -109,11 +112,14 @@ class _Named(msgspec.Struct, gc=False):
 
 
 class PredictionReader:
-    """Reads predictions of one schema's records."""
+    """Reads predictions of one schema's records, with the record's fields that a scheme's groups are made of."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, scheme: Scheme) -> None:
         self._decoder = ScoredDecoder(schema)
-        self._named = msgspec.json.Decoder(_Named).decode
+        record: Any = scheme.reader()
+        fields = [("record", record | None, None)] if record else []
+        named: Any = msgspec.defstruct("Grouped", fields, bases=(_Named,), gc=False)
+        self._named: Callable[[bytes], Any] = msgspec.json.Decoder(named).decode
 
     def read(self, values: Sequence[bytes | None]) -> ReadPredictions:
         """The readable ones of n values."""
@@ -134,9 +140,10 @@ class PredictionReader:
             [one.record_id if one is not None else "" for one in named],
             np.array([math.nan if end is None else end.low for end in ends], dtype=np.float64),
             np.array([math.nan if end is None else end.high for end in ends], dtype=np.float64),
+            [getattr(one, "record", None) for one in named],
         )
 
-    def _name(self, value: bytes | None) -> _Named | None:
+    def _name(self, value: bytes | None) -> Any:
         try:
             return self._named(value or b"")
         except UNREADABLE:

@@ -37,7 +37,10 @@ _KEPT = "p.offset, p.id, p.time, p.seen, p.version, p.route, p.prediction, p.low
 
 
 class Kept(NamedTuple):
-    """A prediction as it waits; `label` and no more of it than its times once that has come."""
+    """A prediction as it waits; `label` and no more of it than its times once that has come.
+
+    `segments`: a byte for the place in each of the profile's segmentations, then its groups (`groups.Scheme.tails`).
+    """
 
     offset: int
     id: str

@@ -165,8 +165,8 @@ class ErrorDelta(msgspec.Struct, frozen=True):
     the signed-error bins of the version's profile; empty where it has none. `segments`: int64[S·4] by `pack_counts`,
     rows, Σe, Σ|e| and Σe² of every segment of the profile; empty where it has none. `classes`: where the target is one
     of two classes, rows by label and place of the prediction (`class_figures`), by `pack_small`. `labels`: rows and
-    fixed-point sums by fine bin of the profile's target, by `pack_narrow`; empty where it has none. A pane may come
-    more than once.
+    fixed-point sums by fine bin of the profile's target, by `pack_narrow`; empty where it has none. `groups`: sums by
+    group (`groups.group_totals`), by `pack_counts`, as `grouping` defines groups. A pane may come more than once.
     """
 
     pane: int
@@ -186,6 +186,8 @@ class ErrorDelta(msgspec.Struct, frozen=True):
     segments: str = ""
     classes: str = ""
     labels: str = ""
+    groups: str = ""
+    grouping: str = ""
 
 
 class Errors(msgspec.Struct, frozen=True, tag_field="kind", tag="errors"):

@@ -18,6 +18,9 @@ from longshore.kafka.reader import read_all
 from longshore.monitor.calibration import RULES
 from longshore.monitor.decide import Decider, DeciderSettings, Outputs
 from longshore.monitor.episodes import Phase, Rules
+from longshore.monitor.fairness import BIAS, GROWTH, MAE_RATIO, SELECTION, TRUE_POSITIVE, Limits
+from longshore.monitor.fairness_watch import FAIRNESS, FairnessRules
+from longshore.monitor.groups import Group, Scheme
 from longshore.monitor.harm import HarmSettings
 from longshore.monitor.kpis import Kpi
 from longshore.monitor.label_watch import LabelSettings
@@ -64,7 +67,21 @@ def decider_settings(settings: Settings, schema: Schema) -> DeciderSettings:
         harm=HarmSettings(monitor.window_labels, monitor.run_length_labels, settings.scorer.interval),
         labels=LabelSettings(monitor.window_labels, monitor.run_length_labels, needed, schema.target, quality),
         kpis={name: Kpi.of(k.expression, k.at_most, k.at_least, k.windows) for name, k in monitor.kpis.items()},
+        fairness=_fairness_rules(monitor),
     )
+
+
+def _fairness_rules(monitor: MonitorSettings) -> FairnessRules:
+    given = monitor.fairness
+    most = {
+        MAE_RATIO: given.max_mae_ratio,
+        BIAS: given.max_bias_sigma,
+        GROWTH: given.max_ratio_growth,
+        SELECTION: given.max_selection_gap,
+        TRUE_POSITIVE: given.max_true_positive_gap,
+    }
+    limits = Limits(most, given.min_rows, given.alpha)
+    return FairnessRules(Scheme(given.groups), limits, given.window_labels, *monitor.persistence)
 
 
 def _quality_rules(settings: Settings, schema: Schema) -> QualityRules:
@@ -205,6 +222,7 @@ def _measure(events: list[DriftEvent], decider: Decider) -> None:
     for phase in Phase:
         telemetry.DRIFT_STATE.labels(phase.value).set(phase is decider.phase)
     _measure_errors(events, decider)
+    _measure_groups(events, decider)
     for event in events:
         told = f"provisional {event.kind}" if event.provisional else event.kind
         log.info("drift " + told, version=event.model_version, window=event.window_index, state=event.state)
@@ -215,6 +233,21 @@ def _measure(events: list[DriftEvent], decider: Decider) -> None:
         for stream in event.streams:
             for metric in ("psi", "kl", "js", "wasserstein", "ks"):
                 telemetry.DRIFT_DISTANCE.labels(stream.name, metric).set(getattr(stream, metric))
+
+
+def _measure_groups(events: list[DriftEvent], decider: Decider) -> None:
+    """What is told of groups: the last window's errors, and what is out of bounds; at most `MOST_GROUPS` groups."""
+    telemetry.FAIRNESS_BREACH.clear()
+    for course in decider.fairness.lasting:
+        telemetry.FAIRNESS_BREACH.labels(Group(course.attribute, course.group).label, course.measure).set(1)
+    for event in events:
+        if event.kind == FAIRNESS:
+            telemetry.GROUP_ERROR.clear()
+            for each in event.detail["groups"]:
+                name = Group(each["attribute"], each["group"]).label if each["attribute"] else each["group"]
+                for metric in ("mae", "rmse", "bias"):
+                    if not each["insufficient"]:
+                        telemetry.GROUP_ERROR.labels(name, metric).set(each[metric])
 
 
 def _measure_errors(events: list[DriftEvent], decider: Decider) -> None:

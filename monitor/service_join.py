@@ -20,6 +20,7 @@ from longshore.config import Settings
 from longshore.errors import AbortedError, ConfigurationError
 from longshore.instance import held_folder
 from longshore.kafka.admin import partition_count
+from longshore.monitor.groups import Scheme
 from longshore.monitor.join import PartitionJoin
 from longshore.monitor.join_errors import errors_of
 from longshore.monitor.join_match import JoinReaders, Tally
@@ -63,7 +64,7 @@ class Joining:
         self._pane_ms = int(monitor.pane_s * 1_000)
         self._interval_s = monitor.commit_interval_s
         self._lateness = Lateness(int(monitor.label_lateness_s * 1_000))
-        self._readers = JoinReaders(schema, profiles, self._lateness, partitions)
+        self._readers = JoinReaders(schema, profiles, self._lateness, partitions, Scheme(monitor.fairness.groups))
         self._partitions, self._files = partitions, files
         self._parts: dict[int, PartitionJoin] = {}
         self._opened: float | None = None
@@ -209,7 +210,8 @@ class Joining:
         first, last = tally.offsets or (next_label, next_label)
         return errors_in_pieces(
             Errors(
-                part.number, self._partitions, first, last, errors_of(tally, self._readers.profiles, self._pane_ms),
+                part.number, self._partitions, first, last,
+                errors_of(tally, self._readers.profiles, self._pane_ms, self._readers.scheme),
                 duplicates=tally.counts["duplicates"],
                 conflicting=tally.counts["conflicting"],
                 late=tally.counts["late"],

@@ -10,6 +10,7 @@ from longshore.errors import FormatError
 from longshore.monitor.ageing import AgeState
 from longshore.monitor.ahead import Look
 from longshore.monitor.episodes import EpisodeState
+from longshore.monitor.fairness_watch import FairnessState
 from longshore.monitor.harm import HarmState
 from longshore.monitor.kpis import KpiState
 from longshore.monitor.label_watch import LabelState
@@ -39,7 +40,13 @@ class Snapshot(msgspec.Struct):
     age: AgeState | None = None
     labels: LabelState | None = None
     kpis: dict[str, KpiState] | None = None
+    fairness: FairnessState | None = None
     format: int = FORMAT
+
+    @property
+    def by_group(self) -> FairnessState:
+        """What is known of groups; in a snapshot from before there was that, nothing of the present era."""
+        return self.fairness or FairnessState(version=self.windows.era.version)
 
 
 def load_snapshot(data: bytes) -> Snapshot:

@@ -43,6 +43,11 @@ class Verdict:
     steps: list[Ints]
     together: Together | None = None
 
+    def given(self) -> dict[str, Any]:
+        """What its event says of the window."""
+        judged = self.judged
+        return {"window": judged.window, "p_value": self.evidence.judged.p_value, "streams": judged.streams}
+
     def detail(self) -> dict[str, Any]:
         """What its event holds beside the ranked streams."""
         report, evidence = self.report, self.evidence

@@ -33,12 +33,18 @@ TITLES = {
     "quality_over": "the data's faults are over",
     "kpi": "a KPI is beyond its bound",
     "kpi_over": "a KPI keeps its bound again",
+    "fairness_alert": "errors of a group are out of bounds",
+    "fairness_changed": "other groups are out of bounds",
+    "fairness_over": "all groups are within their bounds",
     "quarantined": "retraining waits for the end of a fault of the data",
     TEST: "test of the alert's way; nothing is wrong",
 }
 """By kind, what a subject says of it."""
 
-PAGES = {"quality": "quality-fault.md", "concept": "error-grew.md", "label": "label-drift.md", "kpi": "kpi-breached.md"}
+PAGES = {
+    "quality": "quality-fault.md", "concept": "error-grew.md", "label": "label-drift.md", "kpi": "kpi-breached.md",
+    "fairness": "fairness.md",
+}  # fmt: skip
 PAGE = "drift-alarm.md"
 """The runbook page that a notice names: by cause, and for all others."""
 

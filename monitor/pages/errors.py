@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from longshore.monitor.fairness_watch import FAIRNESS
 from longshore.monitor.pages import charts
 from longshore.monitor.pages.contents import Band, Line, Moment, Reading
+from longshore.monitor.pages.fairness import groups_part
 from longshore.monitor.pages.history import number
 from longshore.pages import document
 from longshore.pages.markup import Markup, tag
@@ -44,9 +46,13 @@ class ErrorHistory:
         self.labels = self.count = self.grown = 0
         self.windows: list[Window] = []
         self.last: DriftEvent | None = None
+        self.groups: DriftEvent | None = None
 
     def add(self, event: DriftEvent) -> None:
-        """Take in a `performance` event."""
+        """Take in a `performance` or a `fairness` event."""
+        if event.kind == FAIRNESS:
+            self.groups = event
+            return
         self.last = event
         self.count += 1
         self.grown += _grew(event)
@@ -109,6 +115,7 @@ def section(history: ErrorHistory, bands: Sequence[Band], eras: Sequence[tuple[i
         _figures_table(last),
         _classes_table(last),
         _segments_table(last),
+        groups_part(history.groups) if history.groups else None,
         tag("p", _left_out(last), class_="quiet"),
     )
 

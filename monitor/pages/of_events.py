@@ -80,7 +80,7 @@ class EventsPage:
         if event.kind == "verdict":
             self._verdict = told
             self._history.add(event)
-        elif event.kind == "performance":
+        elif event.kind in ("performance", "fairness"):
             self._errors.add(event)
         elif event.kind == "era":
             self._eras.append((event.window.start, event.model_version))

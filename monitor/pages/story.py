@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from longshore.monitor.fairness_watch import FAIRNESS
 from longshore.monitor.pages.history import number, over_limit
 from longshore.monitor.pages.quality import KINDS
 from longshore.monitor.pages.quality import step_text as quarantined_text
@@ -89,13 +90,13 @@ class Stories:
         self.found: dict[str, Story] = {}
 
     def add(self, told: Told) -> None:
-        """Take in the next event; a provisional verdict and windows of labels are no part of any story."""
+        """Take in the next event; provisional verdicts, windows of labels and groups are no part of any story."""
         event = told.event
         if event.provisional or event.kind in OF_LABELS:
             return
         if event.kind == "verdict" and over_limit(event):
             self._over.append(event)
-        if not event.episode or event.kind in (*KINDS, "kpi", "kpi_over"):
+        if not event.episode or event.kind in (*KINDS, "kpi", "kpi_over") or event.cause == FAIRNESS:
             return
         story = self.found.get(event.episode)
         if story is None:

@@ -40,7 +40,7 @@ class AlertSettings(BaseModel):
     webhooks: dict[str, WebhookSettings] = {}
     alertmanagers: dict[str, SecretStr] = {}
     log: bool = True
-    quiet_kinds: tuple[str, ...] = ("verdict", "era", "performance", "labels")
+    quiet_kinds: tuple[str, ...] = ("verdict", "era", "performance", "labels", "fairness")
     timeout_s: float = Field(default=10.0, gt=0, le=30)
     backoff_s: float = Field(default=1.0, gt=0)
     max_backoff_s: float = Field(default=60.0, gt=0)

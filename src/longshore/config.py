@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from longshore.alert_settings import AlertSettings
 from longshore.errors import ConfigurationError
+from longshore.fairness_settings import FairnessSettings
 from longshore.kpi_settings import Kpis
 from longshore.settings_file import explain, read_toml
 
@@ -87,6 +88,7 @@ class MonitorSettings(Section):
     grew, too. `budget`: so many requests in so many days of event time (0: any number). `dry_run`: they are only told.
     `max_model_age_days`: a model in use for so many days of event time is asked to be replaced (None: never).
     `label_lateness_s`: how long a label counts and is waited for. `relay_labels`, `kpis`: docs/labels.md, docs/kpis.md.
+    `fairness`: groups whose errors are compared (docs/fairness.md).
     """
 
     group: str = "monitor"
@@ -115,6 +117,7 @@ class MonitorSettings(Section):
     label_lateness_s: float = Field(default=259_200.0, gt=0)
     relay_labels: bool = False
     kpis: Kpis = {}
+    fairness: FairnessSettings = FairnessSettings()
 
 
 class TrainerSettings(Section):

@@ -104,6 +104,12 @@ KPI_BREACHED = Gauge("longshore_kpi_breached", "1 while the last window of label
 LABEL_MOVED = Gauge("longshore_label_moved", "1 while the last window of labels is distributed otherwise")
 
 REPORT_WRITTEN = Gauge("longshore_report_timestamp_seconds", "When the last report on a schedule was written")
+GROUP_ERROR = Gauge(
+    "longshore_group_error", "Realised error of a group in its last window: mae, rmse, bias", ["group", "metric"]
+)
+FAIRNESS_BREACH = Gauge(
+    "longshore_fairness_breach", "1 while a group is beyond its limit in a measure of fairness", ["group", "measure"]
+)
 
 # Trainer
 TRAINING_STAGE = Gauge("longshore_training_stage", "1 for the stage a run is in", ["stage"])

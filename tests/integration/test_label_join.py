@@ -16,7 +16,8 @@ from longshore.config import MonitorSettings, Settings
 from longshore.kafka.admin import create_topics
 from longshore.kafka.reader import read_all
 from longshore.kafka.writer import Writer
-from longshore.monitor.messages import Errors, decode
+from longshore.monitor.groups import GROUP_TOTALS
+from longshore.monitor.messages import Errors, decode, unpack_counts
 from longshore.registry import Registry
 from longshore.topics import Topics, TopicSpec
 
@@ -36,6 +37,7 @@ def running(settings: Settings, tmp_path: Path) -> Iterator[Services]:
         "LONGSHORE_MONITOR__COMMIT_INTERVAL_S": "0.2",
         "LONGSHORE_MONITOR__RELAY_LABELS": "true",
         "LONGSHORE_KAFKA__GROUP_PROTOCOL": "consumer",
+        "LONGSHORE_MONITOR__FAIRNESS__GROUPS": '{"cargo": {"field": "cargo", "cuts": [2.5]}}',
     }
     services = Services(settings, tmp_path, variables)
     yield services
@@ -48,7 +50,7 @@ def joined(settings: Settings, topics: Topics) -> list[Errors]:
 
 
 def test_labels_under_another_key_are_relayed_and_joined_by_two_members(settings: Settings, running: Services) -> None:
-    """Their partitions of both topics go together; each label is joined once, through a restart of both."""
+    """Their partitions of both topics go together; each label is joined once, with its group, through a restart."""
     settings = settings.model_copy(update={"monitor": MonitorSettings(relay_labels=True)})
     topics = Topics.of(settings.topic_prefix, SCHEMA)
     create_topics(settings, topics.specs(settings))
@@ -82,6 +84,9 @@ def test_labels_under_another_key_are_relayed_and_joined_by_two_members(settings
     eventually(lambda: rows_joined() == COUNT, 60, what="the second half joined")
     told = joined(settings, topics)
     assert len({one.partition for one in told if one.panes}) > 1
+    by_group = sum(unpack_counts(delta.groups).reshape(-1, GROUP_TOTALS)[:, 0] for one in told for delta in one.panes)
+    heavy = sum(row.cargo > 2.5 for row in frame)
+    assert by_group.tolist() == [COUNT - heavy, heavy, COUNT]
     assert not any(one.duplicates or one.conflicting or one.late or one.unmatched for one in told)
 
 

@@ -74,6 +74,7 @@ FAILED_TRAINING = ("trainer", "longshore_trainings_total", 'outcome="failed"')
 DRIFT = ("monitor-decide", "longshore_drift_state", 'state="alarm"')
 FAULT = ("monitor-decide", "longshore_quality_fault", 'kind="missing",stream="median_income"')
 ERROR_GREW = ("monitor-decide", "longshore_error_grew", "")
+UNFAIR = ("monitor-decide", "longshore_fairness_breach", 'group="income: up to 3",measure="mae_ratio"')
 OLDEST = ("monitor-decide", "longshore_notification_oldest_timestamp_seconds", 'target="webhook.pager"')
 REFUSED_ALERT = ("monitor-decide", "longshore_notifications_total", 'target="webhook.pager",outcome="refused"')
 
@@ -84,7 +85,8 @@ CALM: dict[Series, Motion] = {
     transactions("committed"): Rise(10), transactions("aborted"): Rise(0), GENERATION: Hold(1),
     SERVED_GENERATION: Hold(1), PENDING: Hold(0), REFUSED_MODEL: Hold(None), SERVED: Rise(20), SERVE_FAILED: Rise(0),
     BEAT_COUNT: Now(), BEAT_DECIDE: Now(), COUNTED: Rise(100), WATERMARK: Now(), VERDICT: Now(),
-    FAILED_TRAINING: Hold(None), DRIFT: Hold(0), FAULT: Hold(0), ERROR_GREW: Hold(0), OLDEST: Hold(0),
+    FAILED_TRAINING: Hold(None), DRIFT: Hold(0), FAULT: Hold(0), ERROR_GREW: Hold(0), UNFAIR: Hold(None),
+    OLDEST: Hold(0),
     REFUSED_ALERT: Hold(None),
 }  # fmt: skip
 """A system with nothing wrong. No rule may fire here."""
@@ -122,6 +124,7 @@ STORIES: dict[str, Story] = {
     "LongshoreAlertsRefused": Story({REFUSED_ALERT: Hold(1)}, MINUTE, 11 * MINUTE, early=True),
     "LongshoreQualityFault": Story({FAULT: Hold(1)}, MINUTE, MINUTE),
     "LongshoreErrorGrew": Story({ERROR_GREW: Hold(1)}, MINUTE, MINUTE),
+    "LongshoreFairnessBreach": Story({UNFAIR: Hold(1)}, MINUTE, MINUTE),
 }
 
 BEGINS = frozenset({OLDEST})

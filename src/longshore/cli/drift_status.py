@@ -15,20 +15,30 @@ from rich.text import Text
 
 from longshore.cli.app import App, output_option, pass_app, print_json
 from longshore.cli.drift_events import follow_events, read_events
-from longshore.cli.drift_table import ALERT, cells, p_sparkline, sparkline, table_of, terminal
+from longshore.cli.drift_lines import (
+    episode_line,
+    error_line,
+    history_line,
+    label_line,
+    provisional_line,
+    quality_lines,
+    revision,
+    state_line,
+    verdict_lines,
+)
+from longshore.cli.drift_table import ALERT, cells, p_sparkline, table_of, terminal
 from longshore.cli.trace_text import clean
-from longshore.monitor.pages.errors import sentence
+from longshore.monitor.pages.fairness import sentence as groups_sentence
 from longshore.monitor.pages.history import number, values_of
-from longshore.monitor.pages.quality import Quality, Trouble
+from longshore.monitor.pages.quality import Quality
 from longshore.monitor.pages.story import Stories, Story
-from longshore.pages.wording import count_text, listed, p_is, p_text, span_text, time_text, value_text
+from longshore.pages.wording import p_is, p_text, span_text, time_text, value_text
 from longshore.records import DriftEvent
 from longshore.tracing.drift import Told
 
 RECENT = 24
 """Windows in a stream's picture of p-values."""
 
-STYLES = {"ok": "bold green", "cooldown": "bold green", "warning": "bold yellow"}
 HEADINGS = ("stream", "p", "PSI", "KL", "JS", "Wass. σ", "KS", "last p-values")
 
 
@@ -44,6 +54,7 @@ class Board:
         self.provisional: Told | None = None
         self.performance: Told | None = None
         self.labels: Told | None = None
+        self.fairness: Told | None = None
         self.alerts = 0
         self.quality = Quality()
         self._stories = Stories()
@@ -62,7 +73,8 @@ class Board:
         self.quality.add(event)
         self.alerts += event.kind == "alert"
         if event.kind == "era":
-            self._recent, self.provisional, self.performance, self.labels = {}, None, None, None
+            self._recent, self.provisional, self.performance = {}, None, None
+            self.labels = self.fairness = None
             self.began = event.window.start
             self.rmse.clear()
         elif event.kind == "performance":
@@ -71,6 +83,8 @@ class Board:
                 self.rmse.append(rmse)
         elif event.kind == "labels":
             self.labels = told
+        elif event.kind == "fairness":
+            self.fairness = told
         elif event.kind == "verdict":
             self.verdict, self.provisional = told, None
             for stream in event.streams:
@@ -112,6 +126,7 @@ class Board:
             "model_age_ms": self.age_ms,
             "recent_rmse": list(self.rmse),
             "labels": self.labels.event if self.labels else None,
+            "fairness": self.fairness.event if self.fairness else None,
             "recent_p_values": {name: list(values) for name, values in self._recent.items()},
         }
 
@@ -120,21 +135,24 @@ class Board:
         newest = self.last or self.provisional
         if newest is None:
             return Group(Text("no drift events yet"))
-        lines = [_state_line(newest.event, self.alerts)]
+        lines = [state_line(newest.event, self.alerts)]
         if self.began is not None and self.age_ms is not None:
             lines.append(Text(f"model in use since {time_text(self.began)} (event time): {span_text(self.age_ms)}"))
         if self.episode is not None:
-            lines.append(_episode_line(self.episode))
+            lines.append(episode_line(self.episode))
         if self.quality.now is not None:
-            lines += _quality_lines(self.quality.now)
+            lines += quality_lines(self.quality.now)
         if self.performance is not None:
-            lines += [_error_line(self.performance.event), *_history_line(self.performance.event, list(self.rmse))]
+            lines += [error_line(self.performance.event), *history_line(self.performance.event, list(self.rmse))]
         if self.labels is not None:
-            lines.append(_label_line(self.labels.event))
-        early = [_provisional_line(self.provisional.event)] if self.provisional else []
+            lines.append(label_line(self.labels.event))
+        if self.fairness is not None:
+            lasting = self.fairness.event.detail.get("lasting")
+            lines.append(Text(clean(f"groups: {groups_sentence(self.fairness.event)}"), style=ALERT if lasting else ""))
+        early = [provisional_line(self.provisional.event)] if self.provisional else []
         if self.verdict is None:
             return Group(*lines, Text("no window judged yet"), *early)
-        lines += _verdict_lines(self.verdict, now_ms) + early
+        lines += verdict_lines(self.verdict, now_ms) + early
         return Group(*lines, self._table(self.verdict.event))
 
     def _table(self, event: DriftEvent) -> Any:
@@ -151,77 +169,6 @@ class Board:
         if any(stream.wasserstein_sigma is None for stream in event.streams):
             table.caption = Text("* nominal: total variation of the shares; constant: the plain distance")
         return table
-
-
-def _state_line(event: DriftEvent, alerts: int) -> Text:
-    style = STYLES.get(event.state, "bold red")
-    rest = f"; last event {event.kind}; model {event.model_version} (generation {event.generation})"
-    return Text.assemble("state ", (clean(event.state), style), clean(f"{rest}; {count_text(alerts, 'alert')} so far"))
-
-
-def _episode_line(episode: Story) -> Text:
-    since = f"episode {episode.id} since {time_text(episode.began)} ({episode.cause or 'drift'})"
-    return Text(clean(f"{since}: `longshore drift explain last` tells more"), style="red")
-
-
-def _quality_lines(trouble: Trouble) -> list[Text]:
-    """The faults of the data that last, a line each."""
-    held = "; retraining waits for their end" if trouble.holds else ""
-    head = Text(f"faults of the data since {time_text(trouble.began)}{held}", style="bold red")
-    return [head, *(Text(clean(f"  {fault['kind']}: {fault['text']}"), style="red") for fault in trouble.faults)]
-
-
-def _verdict_lines(told: Told, now_ms: int) -> list[Text]:
-    event = told.event
-    limit, run_length = number(event.detail, "limit"), number(event.detail, "run_length")
-    judged = (
-        f"window {event.window_index} to {time_text(event.window.end)}: {count_text(event.window.records, 'record')}"
-    )
-    lines = [Text(f"{judged}, judged {span_text(now_ms - told.written_at)} ago; {p_is(event.p_value)}")]
-    if limit is not None:
-        stated = f", one false alert in {count_text(run_length)} records" if run_length else ""
-        lines.append(Text(f"limit p ≤ {p_text(limit)}{stated}"))
-    return lines
-
-
-def _error_line(event: DriftEvent) -> Text:
-    """What the last window of labels says of the error."""
-    grew = event.detail.get("alarm") or event.detail.get("grew")
-    return Text(clean(f"labels: {sentence(event)}"), style=ALERT if grew else "")
-
-
-def _history_line(event: DriftEvent, rmse: list[float]) -> list[Text]:
-    """RMSE of the last windows of labels: higher is worse, the full height is the worst of them or twice held-out."""
-    then = number(event.detail.get("validation") or {}, "rmse")
-    if len(rmse) < 2:
-        return []
-    beside = f"; held-out {value_text(then)}" if then is not None else ""
-    highest = max([*rmse, 2 * (then or 0.0)])
-    worst = f"RMSE of the last {len(rmse)} windows, highest {value_text(max(rmse))}{beside}: "
-    return [Text(f"  {worst}{sparkline(rmse, highest)}", style="dim")]
-
-
-def _label_line(event: DriftEvent) -> Text:
-    """What the last window of labels says of their own distribution."""
-    figures, wrong = event.detail.get("figures"), sum((event.detail.get("unreadable") or {}).values())
-    text = f"label values: {count_text(event.window.records, 'label')}"
-    if isinstance(figures, dict):
-        text += f", mean {value_text(figures['mean'])} ({value_text(figures['mean_then'])} in training)"
-        text += f"; {p_is(figures['p_value'])}"
-    text += f"; {count_text(wrong)} could not be read" if wrong else ""
-    return Text(clean(text), style=ALERT if event.detail.get("alarm") else "")
-
-
-def _provisional_line(event: DriftEvent) -> Text:
-    """The next window so far, marked as what it is."""
-    over = [stream.name for stream in event.streams if stream.alert]
-    moved = f"; over the limit: {listed(over)}" if over else ""
-    so_far = f"window {event.window_index} so far, {count_text(event.window.records, 'record')}: {p_is(event.p_value)}"
-    return Text(clean(f"provisional: {so_far}{moved} ({_revision(event)}; it may still change)"), style="dim")
-
-
-def _revision(event: DriftEvent) -> str:
-    return f"revision {event.detail.get('revision', '–')}"
 
 
 @click.command("status")
@@ -285,7 +232,7 @@ def _line(told: Told) -> str:
     event = told.event
     top = f", most moved {event.streams[0].name}" if event.streams else ""
     what = f"window {event.window_index}: {p_is(event.p_value)}" if event.kind == "verdict" else event.kind
-    what += f" (provisional, {_revision(event)})" if event.provisional else ""
+    what += f" (provisional, {revision(event)})" if event.provisional else ""
     return clean(f"{time_text(told.written_at)}  {event.state:15}  {what}{top}")
 
 
