@@ -75,7 +75,7 @@ class Episodes:
         state, told = self.state, []
         if state.episode is not None:
             told = self._resolve(state.episode, "a newer model's era began")
-        state.harm, state.errors_from = {}, -1
+        state.harm, state.errors_from, state.calm_until = {}, -1, 0
         state.recent = []
         state.cooldown_left = 0 if first else self._rules.cooldown_windows
         state.phase = Phase.COOLDOWN if state.cooldown_left else Phase.OK
@@ -87,6 +87,8 @@ class Episodes:
         state.now = max(state.now, seen.window.end)
         harmful = seen.alarm or seen.grew
         state.harm = seen.evidence if harmful else {}
+        if seen.complete and seen.calm:
+            state.calm_until = max(state.calm_until, seen.window.end)
         if state.phase is Phase.COOLDOWN:
             return []
         if state.episode is None:
@@ -145,7 +147,7 @@ class Episodes:
             window=Window(first.window.start, verdict.window.end, sum(j.window.records for j in alarming)),
             streams=verdict.streams,
         )
-        episode.harm = self.state.harm
+        episode.harm = self.state.harm or self._expected_harm()
         self.state.episode = episode
         return self._opened(episode, {"windows": len(alarming)})
 
@@ -164,7 +166,17 @@ class Episodes:
             state.phase, state.recent = Phase.OK, []
             return told
         episode.back_off = max(0, episode.back_off - 1)
-        return self._ask() or self._await_once(episode)
+        told = []
+        if not episode.harm and (expected := self._expected_harm()):
+            episode.harm = expected
+            told = [Told("error_grew", expected, _copy(episode), state.phase)]
+        return told + (self._ask() or self._await_once(episode))
+
+    def _expected_harm(self) -> dict[str, Any]:
+        """The last estimate, where so many windows' estimates have grown as open an episode, and no label denies it."""
+        of = [judged for judged in self.state.recent if judged.window.start >= self.state.calm_until]
+        grown = [judged.expected for judged in of if judged.expected]
+        return {"estimate": grown[-1]} if len(grown) >= self._rules.needed else {}
 
     def _await_once(self, episode: Episode) -> list[Told]:
         """Waits for labels, where they are all that is missing."""

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.monitor.counts import StreamCounter
+from longshore.monitor.estimate import NOTHING, Totals, added, by_pane
 from longshore.monitor.identities import Hashes, IdSketch
 from longshore.monitor.messages import NEVER, Counted, LabelsSeen, PaneDelta, pack_narrow, pack_small
 from longshore.monitor.models import Profiles, Watched
@@ -47,7 +48,7 @@ class Labelled(msgspec.Struct, frozen=True, gc=False):
 class Pane:
     """One pane's growing counts, int64[T], fixed-point sums, int64[T], segments' deciles, int64[S·C], and some rows.
 
-    `ids` holds the records' hashed ids, in pieces.
+    `ids` holds the records' hashed ids, in pieces; `estimate` what is expected of the errors.
     """
 
     watched: Watched
@@ -57,6 +58,7 @@ class Pane:
     segments: Ints
     ids: list[Hashes] = field(default_factory=list)
     sample: Growing | None = None
+    estimate: Totals = NOTHING
 
     def sketch(self) -> str:
         """The ids' sketch as text; empty where none were kept."""
@@ -95,7 +97,7 @@ class Tally:
             PaneDelta(
                 pane, version, route, held.records, held.watched.name,
                 pack_narrow(held.counts, held.sums), pack_small(held.segments), held.sketch(),
-                held.sample.sample().to_text() if held.sample else "",
+                held.sample.sample().to_text() if held.sample else "", held.estimate if held.estimate[0] else (),
             )
             for (pane, version, route), held in sorted(self.panes.items())
         ]  # fmt: skip
@@ -117,8 +119,16 @@ class PaneCounter:
     """Turns prediction values into tallies for one schema."""
 
     def __init__(
-        self, schema: Schema, profiles: Profiles, *, pane_ms: int, lateness_ms: int, sample_rows: int = 0
+        self,
+        schema: Schema,
+        profiles: Profiles,
+        *,
+        pane_ms: int,
+        lateness_ms: int,
+        sample_rows: int = 0,
+        estimate: float = 1.0,
     ) -> None:
+        """`estimate`: of what share of records the error is asked for, where a version has a loss regressor."""
         self._schema = schema
         self._decoder = ScoredDecoder(schema)
         self._labels = msgspec.json.Decoder(Labelled)
@@ -127,6 +137,7 @@ class PaneCounter:
         self._pane_ms = pane_ms
         self._lateness_ms = lateness_ms
         self._sample_rows = sample_rows
+        self._estimate = estimate
 
     def count(self, tally: Tally, values: Sequence[bytes | None], offsets: Sequence[int]) -> None:
         """Add n predictions of one partition, in offset order, to its tally; of `offsets` the first and last count.
@@ -224,6 +235,10 @@ class PaneCounter:
         for at, ids in _runs(panes, columns.ids[rows]):
             owner, pane = divmod(at, 1 << PANE_BITS)
             tallies[owner].panes[pane, version, route].ids.append(ids)
+        if watched.loss is not None:
+            for at, totals in by_pane(watched.loss, columns, rows, panes, self._estimate):
+                held = tallies[at >> PANE_BITS].panes[at & PANE_MASK, version, route]
+                held.estimate = added(held.estimate, totals)
         if self._sample_rows:
             order, keys, ends = _stretches(panes)
             places = rows[order]

@@ -47,7 +47,8 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        # The first had no steps, the second no look, the third neither quarantine nor harm, the fourth no age.
+        # The first had no steps, the second no look, the third neither quarantine nor harm, the fourth neither age nor
+        # estimate.
         if found not in range(1, FORMAT + 1):
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"

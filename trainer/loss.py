@@ -40,8 +40,9 @@ FINE = 5
 FEWEST = 30
 """Rows of a region whose mean error says something."""
 
-WITHIN = {"max_iter": 150, "learning_rate": 0.05, "max_leaf_nodes": 12, "min_samples_leaf": 30}
-OUTSIDE = {"max_iter": 80, "learning_rate": 0.05, "max_leaf_nodes": 6, "min_samples_leaf": 60}
+WITHIN = {"max_iter": 60, "learning_rate": 0.1, "max_leaf_nodes": 12, "min_samples_leaf": 30}
+OUTSIDE = {"max_iter": 40, "learning_rate": 0.1, "max_leaf_nodes": 6, "min_samples_leaf": 60}
+"""Few trees, because they are asked where records are counted; more were no better in cross-validation."""
 SAME: dict[str, Any] = {"l2_regularization": 5.0, "max_features": 0.5, "early_stopping": False}
 
 Refit = Callable[[LabelledRows, LabelledRows], Floats]
@@ -116,15 +117,16 @@ def _fitted(rows: LabelledRows, predictions: Floats, entity: Places, refit: Refi
     spec = msgspec.structs.replace(spec, false_share=float(usual.outside.mean()))
     region = blocks(points, DEPTH, seed)[entity]
     fold = np.random.default_rng([seed, 2]).permutation(2**DEPTH)[region] % FOLDS
-    strange = _strange(rows, errors, (entity, fold), fields, spec, refit)
-    return _assembled(spec, usual, strange, (points, known.errors), (entity, fold), seed)
+    strange = _strange((rows, errors), (entity, fold), (spec, fields), refit)
+    held = points, known.errors
+    return _assembled(spec, (usual, strange), held, (entity, fold), seed)
 
 
 def _strange(
-    rows: LabelledRows, errors: Floats, numbered: tuple[Places, Places], fields: Fields, spec: LossSpec, refit: Refit
+    given: tuple[LabelledRows, Floats], numbered: tuple[Places, Places], known: tuple[LossSpec, Fields], refit: Refit
 ) -> _Part:
     """All rows as if their region had never been seen, and what a model that never saw it is off by."""
-    entity, fold = numbered
+    (rows, errors), (entity, fold), (spec, fields) = given, numbered, known
     parts = []
     for k in range(FOLDS):
         seen, unseen = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
@@ -144,19 +146,18 @@ def _strange(
 
 def _assembled(
     spec: LossSpec,
-    usual: _Part,
-    strange: _Part,
+    parts: tuple[_Part, _Part],
     points: tuple[Floats, Floats],
     numbered: tuple[Places, Places],
     seed: int,
 ) -> Loss:
-    entity, fold = numbered
+    """Both ensembles, and what each is worth where it was not fitted: cross-fitted by region."""
+    (usual, strange), (entity, fold) = parts, numbered
     width = usual.matrix.shape[1]
     place = {spec.numeric.index(name) for name in spec.space_columns} if not spec.space_curved else set()
     inner = tuple(range(width - 2))
     outer = tuple(i for i in range(width) if i not in place)
     within, outside = _Boosted(WITHIN, inner, seed), _Boosted(OUTSIDE, outer, seed)
-    # Cross-fitted by region: what each is worth where it was not fitted.
     first, second, beside = np.empty(len(fold)), np.empty(len(fold)), np.empty(len(fold))
     marked = strange.outside
     for k in range(FOLDS):
@@ -179,9 +180,7 @@ def _assembled(
         misfit=_misfit(first, usual.errors, fine),
         misfit_outside=_misfit(mixed[marked], strange.errors[marked], fine[marked]),
     )
-    return Loss(
-        within.model(usual, every), outside.model(strange, learn), (inner, outer), spec, points[0], points[1]
-    )
+    return Loss(within.model(usual, every), outside.model(strange, learn), (inner, outer), spec, points[0], points[1])
 
 
 @dataclass(frozen=True, slots=True)

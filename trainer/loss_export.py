@@ -1,4 +1,4 @@
-"""A loss regressor as the ONNX that `longshore.loss_model` loads: both ensembles in one sum of trees with two targets."""
+"""A loss regressor as the ONNX that `longshore.loss_model` loads: both ensembles in one node with two targets."""
 
 from __future__ import annotations
 

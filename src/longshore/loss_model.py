@@ -118,7 +118,7 @@ class Fields:
     def codes(self, texts: Texts) -> Floats:
         """Of categories, float64[n, nominal fields]."""
         found = [[known.get(text, UNSEEN) for text in texts[at]] for at, known in self._codes]
-        return np.array(found, dtype=np.float64).reshape(len(found), -1).T
+        return np.array(found, dtype=np.float64).T if found else np.empty((0, 0))
 
     def matrix(self, numbers: Floats, codes: Floats, look: Look) -> Any:
         """The regressor's input, float32[n, k]."""
@@ -184,7 +184,7 @@ def outside_of(spec: LossSpec, numbers: Floats, codes: Floats, novelty: Floats) 
     """Rows that are far from all points, beyond the training rows' range, or of a category never seen."""
     with np.errstate(invalid="ignore"):
         beyond = ((numbers < np.array(spec.low)) | (numbers > np.array(spec.high))).any(axis=1)
-    return np.asarray(beyond | (novelty > spec.novel_from) | (codes == UNSEEN).any(axis=1))
+    return np.asarray(beyond | (novelty > spec.novel_from) | (codes == UNSEEN).any(axis=1 if codes.size else None))
 
 
 def points_text(points: Floats, errors: Floats) -> str:

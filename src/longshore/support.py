@@ -49,7 +49,9 @@ class Space:
         A map (not `curved`) has one scale for all its columns.
         """
         low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75], axis=0)
-        scale = (high - low) / 1.349 if curved else np.full(len(columns), np.sqrt(np.nanmean(np.nanvar(values, axis=0))))
+        scale = (
+            (high - low) / 1.349 if curved else np.full(len(columns), np.sqrt(np.nanmean(np.nanvar(values, axis=0))))
+        )
         scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
         centre = np.where(np.isfinite(middle), middle, 0.0)
         return cls(columns, tuple(centre.tolist()), tuple(scale.tolist()), curved)
@@ -76,10 +78,11 @@ class Known:
 
     def __init__(self, points: Floats, errors: Floats) -> None:
         self.points, self.errors = points, errors
-        self._tree = cKDTree(points)
+        self._tree: Any = cKDTree(points)
         most = min(max(AROUND), len(points))
-        apart, self._near = self._tree.query(points, k=most)
-        spacing = apart[:, min(NEAREST, most - 1)]
+        found: tuple[Floats, Places] = self._tree.query(points, k=most)
+        apart, self._near = found
+        spacing: Floats = apart[:, min(NEAREST, most - 1)]
         self._floor = FLOOR * float(np.median(spacing)) or 1e-9
         self._spacing = spacing
         self._around = np.column_stack([self.errors[self._near[:, :k]].mean(axis=1) for k in AROUND])
