@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-from longshore.loss_model import LossModel, LossSpec
+from longshore.loss_model import LossModel, LossSpec, Texts
 from longshore.monitor.identities import Hashes
 from longshore.monitor.scored import ScoredColumns
 from longshore.profile import Floats, Ints
@@ -54,22 +55,39 @@ def totals_of(expected: Floats, outside: Marks, scale: float) -> Totals:
     return len(whole), int(whole.sum()), int((whole**2).sum()), int(outside.sum())
 
 
-def by_pane(
-    loss: LossModel, columns: ScoredColumns, rows: Ints, panes: Ints, share: float
-) -> Iterator[tuple[int, Totals]]:
-    """What the records at positions `rows` add to their `panes`; one call for all that are asked about."""
-    asked = chosen(columns.ids[rows], share)
-    if not len(asked):
-        return
-    at = rows[asked]
-    places = at.tolist()
-    texts = [[column[i] for i in places] for column in columns.texts]
-    expected, outside = loss.expected(columns.values[:, at], texts)
-    whole = _fixed(expected, loss.spec.scale)
-    keys, of = np.unique(panes[asked], return_inverse=True)
-    # Sums of so few that a float64 holds them exactly.
-    sums = (np.bincount(of, weights) for weights in (None, whole, whole**2, outside.astype(np.float64)))
-    for key, *totals in zip(keys.tolist(), *(each.astype(np.int64).tolist() for each in sums), strict=True):
+class Asked:
+    """Records of a partition whose errors are to be expected, until they all are at once, before a commit.
+
+    Many together take half of what they would take while each poll is counted: the trees are still in the cache.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[str, str], list[tuple[LossModel, Ints, Floats, Texts]]] = {}
+
+    def put(self, named: tuple[str, str], loss: LossModel, panes: Ints, columns: ScoredColumns, at: Ints) -> None:
+        """The records at positions `at`, of these `panes`, of one version and route."""
+        places = at.tolist()
+        texts = [[column[i] for i in places] for column in columns.texts]
+        self._parts.setdefault(named, []).append((loss, panes, columns.values[:, at], texts))
+
+    def totals(self) -> dict[tuple[int, str, str], Totals]:
+        """What they add to each pane of a version and route."""
+        found = {}
+        for named, parts in self._parts.items():
+            losses, panes, values, texts = zip(*parts, strict=True)
+            joined = [list(chain.from_iterable(of_field)) for of_field in zip(*texts, strict=True)]
+            for pane, totals in _by_pane(losses[0], np.concatenate(panes), np.concatenate(values, axis=1), joined):
+                found[pane, *named] = totals
+        return found
+
+
+def _by_pane(loss: LossModel, panes: Ints, values: Floats, texts: Texts) -> Iterator[tuple[int, Totals]]:
+    expected, outside = loss.expected(values, texts)
+    whole = _fixed(expected, loss.spec.scale).astype(np.int64)
+    order = np.argsort(panes, kind="stable")
+    keys, starts = np.unique(panes[order], return_index=True)
+    parts = np.column_stack([np.ones_like(whole), whole, whole**2, outside])[order]
+    for key, totals in zip(keys.tolist(), np.add.reduceat(parts, starts, axis=0).tolist(), strict=True):
         yield key, (totals[0], totals[1], totals[2], totals[3])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.monitor.counts import StreamCounter
-from longshore.monitor.estimate import NOTHING, Totals, added, by_pane
+from longshore.monitor.estimate import Asked, chosen
 from longshore.monitor.identities import Hashes, IdSketch
 from longshore.monitor.messages import NEVER, Counted, LabelsSeen, PaneDelta, pack_narrow, pack_small
 from longshore.monitor.models import Profiles, Watched
@@ -48,7 +48,7 @@ class Labelled(msgspec.Struct, frozen=True, gc=False):
 class Pane:
     """One pane's growing counts, int64[T], fixed-point sums, int64[T], segments' deciles, int64[S·C], and some rows.
 
-    `ids` holds the records' hashed ids, in pieces; `estimate` what is expected of the errors.
+    `ids` holds the records' hashed ids, in pieces.
     """
 
     watched: Watched
@@ -58,7 +58,6 @@ class Pane:
     segments: Ints
     ids: list[Hashes] = field(default_factory=list)
     sample: Growing | None = None
-    estimate: Totals = NOTHING
 
     def sketch(self) -> str:
         """The ids' sketch as text; empty where none were kept."""
@@ -69,7 +68,8 @@ class Pane:
 class Tally:
     """What one partition has counted since its last commit. `watermark` goes on from the commit before.
 
-    `aside` has what is in no pane as late, future and unreadable records by pane (`messages.Counted`).
+    `aside` has what is in no pane as late, future and unreadable records by pane (`messages.Counted`); of the records
+    `asked` the errors are to be expected.
     """
 
     watermark: int = NEVER
@@ -80,6 +80,7 @@ class Tally:
     unreadable: int = 0
     panes: dict[tuple[int, str, str], Pane] = field(default_factory=dict)
     aside: dict[int, list[int]] = field(default_factory=dict)
+    asked: Asked = field(default_factory=Asked)
 
     def after_commit(self) -> Tally:
         """An empty tally that goes on from this one."""
@@ -93,11 +94,12 @@ class Tally:
 
     def message(self, partition: int, partitions: int) -> Counted:
         """The delta for `drift.panes`; panes in order, so that equal tallies give equal bytes."""
+        expected = self.asked.totals()
         deltas = [
             PaneDelta(
                 pane, version, route, held.records, held.watched.name,
                 pack_narrow(held.counts, held.sums), pack_small(held.segments), held.sketch(),
-                held.sample.sample().to_text() if held.sample else "", held.estimate if held.estimate[0] else (),
+                held.sample.sample().to_text() if held.sample else "", expected.get((pane, version, route), ()),
             )
             for (pane, version, route), held in sorted(self.panes.items())
         ]  # fmt: skip
@@ -236,9 +238,10 @@ class PaneCounter:
             owner, pane = divmod(at, 1 << PANE_BITS)
             tallies[owner].panes[pane, version, route].ids.append(ids)
         if watched.loss is not None:
-            for at, totals in by_pane(watched.loss, columns, rows, panes, self._estimate):
-                held = tallies[at >> PANE_BITS].panes[at & PANE_MASK, version, route]
-                held.estimate = added(held.estimate, totals)
+            asked = chosen(columns.ids[rows], self._estimate)
+            for owner in np.unique(owners[rows[asked]]).tolist():
+                own = asked[owners[rows[asked]] == owner]
+                tallies[owner].asked.put(named, watched.loss, panes[own] & PANE_MASK, columns, rows[own])
         if self._sample_rows:
             order, keys, ends = _stretches(panes)
             places = rows[order]

@@ -80,9 +80,9 @@ class Known:
         self.points, self.errors = points, errors
         self._tree: Any = cKDTree(points)
         most = min(max(AROUND), len(points))
-        found: tuple[Floats, Places] = self._tree.query(points, k=most)
-        apart, self._near = found
-        spacing: Floats = apart[:, min(NEAREST, most - 1)]
+        found: Any = self._tree.query(points, k=most)
+        apart, self._near = np.asarray(found[0]), np.asarray(found[1], dtype=np.intp)
+        spacing = apart[:, min(NEAREST, most - 1)]
         self._floor = FLOOR * float(np.median(spacing)) or 1e-9
         self._spacing = spacing
         self._around = np.column_stack([self.errors[self._near[:, :k]].mean(axis=1) for k in AROUND])

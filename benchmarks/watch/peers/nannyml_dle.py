@@ -10,10 +10,13 @@ own.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
+
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
 
 import numpy as np
 import pandas as pd
@@ -49,6 +52,7 @@ def estimated(path: Path) -> list[float]:
 
 def main(folder: Path) -> None:
     warnings.simplefilter("ignore")
+    pd.set_option("future.infer_string", False)
     found = {path.stem: estimated(path) for path in sorted(folder.glob("*.npz"))}
     (folder / "out.json").write_text(json.dumps(found), encoding="utf-8")
 

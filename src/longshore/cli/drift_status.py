@@ -18,6 +18,7 @@ from longshore.cli.drift_events import follow_events, read_events
 from longshore.cli.drift_table import ALERT, cells, p_sparkline, sparkline, table_of, terminal
 from longshore.cli.trace_text import clean
 from longshore.monitor.pages.errors import sentence
+from longshore.monitor.pages.estimates import estimate_text
 from longshore.monitor.pages.history import number, values_of
 from longshore.monitor.pages.quality import Quality, Trouble
 from longshore.monitor.pages.story import Stories, Story
@@ -108,6 +109,7 @@ class Board:
             "model_began": self.began,
             "model_age_ms": self.age_ms,
             "recent_rmse": list(self.rmse),
+            "estimate": detail.get("estimate"),
             "recent_p_values": {name: list(values) for name, values in self._recent.items()},
         }
 
@@ -172,6 +174,8 @@ def _verdict_lines(told: Told, now_ms: int) -> list[Text]:
         f"window {event.window_index} to {time_text(event.window.end)}: {count_text(event.window.records, 'record')}"
     )
     lines = [Text(f"{judged}, judged {span_text(now_ms - told.written_at)} ago; {p_is(event.p_value)}")]
+    if expected := estimate_text(event):
+        lines.append(Text(clean(expected)))
     if limit is not None:
         stated = f", one false alert in {count_text(run_length)} records" if run_length else ""
         lines.append(Text(f"limit p ≤ {p_text(limit)}{stated}"))
