@@ -89,11 +89,11 @@ class _Again:
 
 
 def fit_loss(rows: LabelledRows, predictions: Floats, refit: Refit, *, seed: int) -> Loss | None:
-    """From rows and predictions of models that saw no row of their entity; None where there are too few.
+    """From rows and predictions of models that saw no row of their entity; None where there are too few, or no number.
 
     The same rows, predictions and seed give the same regressor.
     """
-    if len(rows) < LEAST_ROWS:
+    if len(rows) < LEAST_ROWS or not rows.columns.schema.numeric:
         return None
     if len(rows) > MOST_ROWS:
         chosen = np.sort(np.random.default_rng([seed, 1]).permutation(len(rows))[:MOST_ROWS])

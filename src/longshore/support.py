@@ -48,6 +48,8 @@ class Space:
 
         A map (not `curved`) has one scale for all its columns.
         """
+        values = np.where(np.isfinite(values), values, np.nan)
+        values = np.where(np.isnan(values).all(axis=0), 0.0, values)
         low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75], axis=0)
         scale = (
             (high - low) / 1.349 if curved else np.full(len(columns), np.sqrt(np.nanmean(np.nanvar(values, axis=0))))
