@@ -34,6 +34,9 @@ FOLDS, DEPTH = 4, 4
 FALSE_SHARE = 0.03
 """Of rows among what is known that novelty marks."""
 
+BELIEVED = 0.5
+"""Of the weight that is best in cross-validation, where the model that is asked knows less than the served one will."""
+
 FINE = 5
 """Regions are judged by 2^5 of them."""
 
@@ -167,7 +170,7 @@ def _assembled(
         learn = marked & ~here if int((marked & ~here).sum()) >= FEWEST else ~here
         second[here] = outside.fit(strange, learn)(strange.matrix[here])
     fine = blocks(points[0], FINE, seed + 1)[entity]
-    weight = _weight(beside, second, strange, fine)
+    weight = BELIEVED * _weight(beside, second, strange, fine)
     mixed = beside + weight * (second - beside)
     spread = float(np.sqrt(np.mean((usual.errors - first) ** 2) / max(float(np.mean(first**2)), 1e-300)))
     every = np.ones(len(fold), dtype=np.bool_)

@@ -230,8 +230,7 @@ class EventsPage:
                 "Where only the reference's distribution is drawn, the monitor's events hold no shares of that stream: "
                 "an alert holds those of the stream that moved most."
             )
-        merged = max(point.moment.windows for point in self._history.points)
-        if merged > 1:
+        if (merged := max(point.moment.windows for point in self._history.points)) > 1:
             notes.append(f"A point stands for up to {merged} windows: the rarest p-value, the largest distances.")
         verdict = self._verdict
         if verdict is not None and verdict.event.detail.get("reference_limited"):

@@ -79,8 +79,7 @@ class MonitorSettings(Section):
     next window while its panes are open, beside the final ones, which do not change by it.
     `quality_run_length_records`: the least mean number of records between false alerts of a fault of the data (None: as
     `run_length_records`). `quality_ignore`: kinds of faults, or `stream.kind`, that are not told and hold nothing.
-    `joint`: test a window's columns together, too, on `sample_rows` whole rows of each pane. `estimate`: of what share
-    of records the error is expected without labels.
+    `joint`: on `sample_rows` whole rows of each pane, columns together. `estimate`: the share of records for estimates.
 
     Of labels: a `performance` event for every `window_labels` of them; `run_length_labels`: their mean number between
     the loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error
