@@ -35,7 +35,7 @@ class Rules:
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A final verdict, as the state machine sees it."""
+    """A final verdict, as the state machine sees it. `expected`: the estimate of its error, where that grew."""
 
     version: str
     first_pane: int
@@ -43,12 +43,14 @@ class Judged(msgspec.Struct, frozen=True):
     alarm: bool
     calm: bool
     streams: list[Moved]
+    expected: dict[str, Any] = {}
 
 
 class Episode(msgspec.Struct):
     """A drift that persists. `trigger_id` is empty while no request is out; fresh labels count from `labels_base`.
 
-    `harm`: what labels say of the error, where it grew; `calm_errors`: windows of labels in a row in which it had not.
+    `harm`: what labels, or estimates without them, say of the error, where it grew; `calm_errors`: windows of labels in
+    a row in which it had not.
     """
 
     id: str
@@ -72,6 +74,7 @@ class EpisodeState(msgspec.Struct):
     `harm`: what the last labels said, where the error had grown; `errors_from`: the oldest pane that the loss test's
     evidence is from, −1 for none; `now`: the latest event time (ms) heard of; `asked`: those of the budget's requests;
     `recent_labels`: the last windows of labels, judged for drift.
+    `calm_until`: up to which event time (ms) labels have said that the error had not grown.
     """
 
     phase: Phase = Phase.OK
@@ -84,6 +87,7 @@ class EpisodeState(msgspec.Struct):
     now: int = 0
     asked: list[int] = []
     recent_labels: list[Judged] = []
+    calm_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +99,9 @@ class Told:
     episode: Episode
     phase: Phase
     request: RetrainRequest | None = None
+
+
+def cause_of(alarming: list[Judged]) -> str:
+    """`prediction` where nothing but the prediction moved, else `covariate`."""
+    moved = {stream.name for judged in alarming for stream in judged.streams if stream.alert}
+    return "prediction" if moved == {"prediction"} else "covariate"

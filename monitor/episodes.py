@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from longshore.monitor.episode_state import Episode, EpisodeState, Judged, Phase, Rules, Told
+from longshore.monitor.episode_state import Episode, EpisodeState, Judged, Phase, Rules, Told, cause_of
 from longshore.monitor.harm import ErrorSeen
 from longshore.monitor.policy import CONCEPT, LABEL, OF_LABELS
 from longshore.records import RetrainRequest, Window
@@ -75,7 +75,7 @@ class Episodes:
         state, told = self.state, []
         if state.episode is not None:
             told = self._resolve(state.episode, "a newer model's era began")
-        state.harm, state.errors_from = {}, -1
+        state.harm, state.errors_from, state.calm_until = {}, -1, 0
         state.recent, state.recent_labels = [], []
         state.cooldown_left = 0 if first else self._rules.cooldown_windows
         state.phase = Phase.COOLDOWN if state.cooldown_left else Phase.OK
@@ -87,6 +87,8 @@ class Episodes:
         state.now = max(state.now, seen.window.end)
         harmful = seen.alarm or seen.grew
         state.harm = seen.evidence if harmful else {}
+        if seen.complete and seen.calm:
+            state.calm_until = max(state.calm_until, seen.window.end)
         if state.phase is Phase.COOLDOWN:
             return []
         if state.episode is None:
@@ -160,7 +162,7 @@ class Episodes:
         if len(alarming) < self._rules.needed or not verdict.alarm:
             self.state.phase = Phase.WARNING if alarming else Phase.OK
             return []
-        return self._open(alarming, _cause(alarming))
+        return self._open(alarming, cause_of(alarming))
 
     def _open(self, alarming: list[Judged], cause: str) -> list[Told]:
         """An episode of windows that alarm, the last one being the newest of all."""
@@ -173,7 +175,7 @@ class Episodes:
             first_pane=first.first_pane,
             window=Window(first.window.start, last.window.end, sum(j.window.records for j in alarming)),
             streams=last.streams,
-            harm=self.state.harm,
+            harm=self.state.harm or ({} if cause == LABEL else self._expected_harm()),
         )
         self.state.episode = episode
         return self._opened(episode, {"windows": len(alarming)})
@@ -193,7 +195,17 @@ class Episodes:
             state.phase, state.recent = Phase.OK, []
             return told
         episode.back_off = max(0, episode.back_off - 1)
-        return self._ask() or self._await_once(episode)
+        told = []
+        if not episode.harm and (expected := self._expected_harm()):
+            episode.harm = expected
+            told = [Told("error_grew", expected, _copy(episode), state.phase)]
+        return told + (self._ask() or self._await_once(episode))
+
+    def _expected_harm(self) -> dict[str, Any]:
+        """The last estimate, where so many windows' estimates have grown as open an episode, and no label denies it."""
+        of = [judged for judged in self.state.recent if judged.window.start >= self.state.calm_until]
+        grown = [judged.expected for judged in of if judged.expected]
+        return {"estimate": grown[-1]} if len(grown) >= self._rules.needed else {}
 
     def _await_once(self, episode: Episode) -> list[Told]:
         """Waits for labels, where they are all that is missing."""
@@ -277,12 +289,6 @@ class Episodes:
     def _forget_labels(self) -> None:
         oldest = self._oldest_pane()
         self.state.labels = {pane: number for pane, number in self.state.labels.items() if pane >= oldest}
-
-
-def _cause(alarming: list[Judged]) -> str:
-    """`prediction` where nothing but the prediction moved, else `covariate`."""
-    moved = {stream.name for judged in alarming for stream in judged.streams if stream.alert}
-    return "prediction" if moved == {"prediction"} else "covariate"
 
 
 def _digest(*parts: str) -> str:

@@ -59,8 +59,8 @@ class PaneDelta(msgspec.Struct, frozen=True):
 
     `bins` holds the counts of all fine bins and their fixed-point sums (`pack_narrow`);
     `layout` names the profile that made the bins. `segments` holds the deciles' counts by segment, in the profile's
-    order, `ids` the sketch of the record ids (`identities.IdSketch`), `sample` some whole rows (`.sample`); each is
-    empty where it was not counted or kept.
+    order, `ids` the sketch of the record ids (`identities.IdSketch`), `sample` some whole rows (`.sample`), `estimate`
+    what is expected of the errors (`.estimate`); each is empty where it was not counted or kept.
     """
 
     pane: int
@@ -72,6 +72,7 @@ class PaneDelta(msgspec.Struct, frozen=True):
     segments: str = ""
     ids: str = ""
     sample: str = ""
+    estimate: tuple[int, ...] = ()
 
 
 class Counted(msgspec.Struct, frozen=True, tag_field="kind", tag="counts"):

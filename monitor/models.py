@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from longshore.loss_model import LossModel
 from longshore.monitor.layout import FineLayout
 from longshore.profile import Profile
 
@@ -15,11 +16,15 @@ PREDICTION = "prediction"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watched:
-    """A version's profile, its layout, and the layout's name (a hash of the profile's bytes)."""
+    """A version's profile, its layout, and the layout's name (a hash of the profile's bytes).
+
+    `loss` expects the version's errors; None where it has no loss regressor, or nobody is to ask one.
+    """
 
     profile: Profile
     layout: FineLayout
     name: str
+    loss: LossModel | None = None
 
     @classmethod
     def of(cls, data: bytes) -> Watched:
@@ -29,10 +34,16 @@ class Watched:
 
 
 class Profiles:
-    """Versions' profiles by name, each read once through `read` (bytes of a version's profile, None if unknown)."""
+    """Versions' profiles by name, each read once through `read` (bytes of a version's profile, None if unknown).
 
-    def __init__(self, read: Callable[[str], bytes | None]) -> None:
+    `read_loss` gives a version's loss regressor, None where it has none.
+    """
+
+    def __init__(
+        self, read: Callable[[str], bytes | None], read_loss: Callable[[str], LossModel | None] = lambda _: None
+    ) -> None:
         self._read = read
+        self._read_loss = read_loss
         self._held: dict[str, Watched] = {}
 
     def of(self, version: str) -> Watched | None:
@@ -41,5 +52,5 @@ class Profiles:
             data = self._read(version)
             if data is None:
                 return None
-            self._held[version] = Watched.of(data)
+            self._held[version] = replace(Watched.of(data), loss=self._read_loss(version))
         return self._held[version]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longshore.monitor.counts import StreamCounter
+from longshore.monitor.estimate import Asked, chosen
 from longshore.monitor.identities import Hashes, IdSketch
 from longshore.monitor.messages import NEVER, Counted, LabelsSeen, PaneDelta, pack_narrow, pack_small
 from longshore.monitor.models import Profiles, Watched
@@ -67,7 +68,8 @@ class Pane:
 class Tally:
     """What one partition has counted since its last commit. `watermark` goes on from the commit before.
 
-    `aside` has what is in no pane as late, future and unreadable records by pane (`messages.Counted`).
+    `aside` has what is in no pane as late, future and unreadable records by pane (`messages.Counted`); of the records
+    `asked` the errors are to be expected.
     """
 
     watermark: int = NEVER
@@ -78,6 +80,7 @@ class Tally:
     unreadable: int = 0
     panes: dict[tuple[int, str, str], Pane] = field(default_factory=dict)
     aside: dict[int, list[int]] = field(default_factory=dict)
+    asked: Asked = field(default_factory=Asked)
 
     def after_commit(self) -> Tally:
         """An empty tally that goes on from this one."""
@@ -91,11 +94,12 @@ class Tally:
 
     def message(self, partition: int, partitions: int) -> Counted:
         """The delta for `drift.panes`; panes in order, so that equal tallies give equal bytes."""
+        expected = self.asked.totals()
         deltas = [
             PaneDelta(
                 pane, version, route, held.records, held.watched.name,
                 pack_narrow(held.counts, held.sums), pack_small(held.segments), held.sketch(),
-                held.sample.sample().to_text() if held.sample else "",
+                held.sample.sample().to_text() if held.sample else "", expected.get((pane, version, route), ()),
             )
             for (pane, version, route), held in sorted(self.panes.items())
         ]  # fmt: skip
@@ -117,8 +121,16 @@ class PaneCounter:
     """Turns prediction values into tallies for one schema."""
 
     def __init__(
-        self, schema: Schema, profiles: Profiles, *, pane_ms: int, lateness_ms: int, sample_rows: int = 0
+        self,
+        schema: Schema,
+        profiles: Profiles,
+        *,
+        pane_ms: int,
+        lateness_ms: int,
+        sample_rows: int = 0,
+        estimate: float = 1.0,
     ) -> None:
+        """`estimate`: of what share of records the error is asked for, where a version has a loss regressor."""
         self._schema = schema
         self._decoder = ScoredDecoder(schema)
         self._labels = msgspec.json.Decoder(Labelled)
@@ -127,6 +139,7 @@ class PaneCounter:
         self._pane_ms = pane_ms
         self._lateness_ms = lateness_ms
         self._sample_rows = sample_rows
+        self._estimate = estimate
 
     def count(self, tally: Tally, values: Sequence[bytes | None], offsets: Sequence[int]) -> None:
         """Add n predictions of one partition, in offset order, to its tally; of `offsets` the first and last count.
@@ -224,6 +237,11 @@ class PaneCounter:
         for at, ids in _runs(panes, columns.ids[rows]):
             owner, pane = divmod(at, 1 << PANE_BITS)
             tallies[owner].panes[pane, version, route].ids.append(ids)
+        if watched.loss is not None:
+            asked = chosen(columns.ids[rows], self._estimate)
+            for owner in np.unique(owners[rows[asked]]).tolist():
+                own = asked[owners[rows[asked]] == owner]
+                tallies[owner].asked.put(named, watched.loss, panes[own] & PANE_MASK, columns, rows[own])
         if self._sample_rows:
             order, keys, ends = _stretches(panes)
             places = rows[order]

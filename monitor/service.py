@@ -17,6 +17,7 @@ from longshore.config import Settings
 from longshore.heap import collect_seldom
 from longshore.kafka.exactly_once import AtLeastOnce, ExactlyOnce
 from longshore.kafka.first_start import fix_start
+from longshore.loss_model import LossModel
 from longshore.monitor.alerts.configured import has_receivers, targets_of
 from longshore.monitor.alerts.targets import Target
 from longshore.monitor.models import Profiles
@@ -30,6 +31,9 @@ from longshore.service import Runtime
 from longshore.topics import Topics
 
 ReadProfile = Callable[[str], bytes | None]
+"""A version's file, None where it has none, or the registry does not hold it."""
+
+ReadLoss = Callable[[str], LossModel | None]
 Role = Callable[..., None]
 Stream = TypeVar("Stream", ExactlyOnce, AtLeastOnce)
 
@@ -74,11 +78,14 @@ def _until_stopped(
 
 
 def run_count(
-    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
-) -> None:
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile,
+    read_loss: ReadLoss, pulse: Pulse,
+) -> None:  # fmt: skip
     """Count predictions, labels and model events into `drift.panes` until `runtime.stop`."""
     topics = Topics.of(settings.topic_prefix, schema)
-    counting = Counting(settings, schema, Profiles(read_profile), watermarks_from_panes(settings, topics.panes))
+    counting = Counting(
+        settings, schema, Profiles(read_profile, read_loss), watermarks_from_panes(settings, topics.panes)
+    )
     stream = ExactlyOnce(
         settings,
         group=f"{settings.topic_prefix}{settings.monitor.group}.count",
@@ -94,11 +101,12 @@ def run_count(
 
 
 def run_decide(
-    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
-) -> None:
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile,
+    read_loss: ReadLoss, pulse: Pulse,
+) -> None:  # fmt: skip
     """Decide on `drift.panes` until `runtime.stop`."""
     topics = Topics.of(settings.topic_prefix, schema)
-    deciding = Deciding(settings, schema, Profiles(read_profile))
+    deciding = Deciding(settings, schema, Profiles(read_profile, read_loss))
     stream = ExactlyOnce(
         settings,
         group=f"{settings.topic_prefix}{settings.monitor.group}.decide",
@@ -112,9 +120,11 @@ def run_decide(
 
 
 def run_join(
-    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
-) -> None:
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile,
+    read_loss: ReadLoss, pulse: Pulse,
+) -> None:  # fmt: skip
     """Join labels to predictions and commit the errors to `drift.panes` until `runtime.stop`."""
+    del read_loss
     joining = joining_of(settings, schema, Profiles(read_profile), instance)
     stream = ExactlyOnce(
         settings,
@@ -132,10 +142,11 @@ def run_join(
 
 
 def run_relay(
-    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile, pulse: Pulse
-) -> None:
+    settings: Settings, schema: Schema, runtime: Runtime, *, instance: str, read_profile: ReadProfile,
+    read_loss: ReadLoss, pulse: Pulse,
+) -> None:  # fmt: skip
     """Send labels on under their entities' ids until `runtime.stop`."""
-    del read_profile
+    del read_profile, read_loss
     relaying = Relaying(settings, schema)
     stream = ExactlyOnce(
         settings,
@@ -170,6 +181,12 @@ ROLES: dict[str, tuple[Role, ...]] = {
 """What `--role` starts, besides one `run_notify` for each target."""
 
 
+def _loss(settings: Settings, schema: Schema, read: ReadProfile, version: str) -> LossModel | None:
+    """A version's loss regressor, where estimates are wanted and it has one."""
+    data = read(version) if settings.monitor.estimate else None
+    return LossModel.load(data, schema) if data is not None else None
+
+
 def _chosen(settings: Settings, role: str, **given: Any) -> dict[str, Role]:
     """What a process of this role runs, by name; `all` notifies where anybody beyond the log is to be told."""
     runs = ROLES[role]
@@ -184,10 +201,12 @@ def _chosen(settings: Settings, role: str, **given: Any) -> dict[str, Role]:
 
 
 def run(
-    settings: Settings, schema: Schema, runtime: Runtime, *, role: str, instance: str, read_profile: ReadProfile
-) -> None:
+    settings: Settings, schema: Schema, runtime: Runtime, *, role: str, instance: str, read_profile: ReadProfile,
+    read_loss: ReadProfile = lambda _: None,
+) -> None:  # fmt: skip
     """Run a role until `runtime.stop`; the first failure of a thread ends all and is raised here."""
-    chosen = _chosen(settings, role, instance=instance, read_profile=read_profile)
+    losses = partial(_loss, settings, schema, read_loss)
+    chosen = _chosen(settings, role, instance=instance, read_profile=read_profile, read_loss=losses)
     pulse = Pulse(runtime, list(chosen))
     failures: list[BaseException] = []
 

@@ -65,6 +65,7 @@ class Counting:
             pane_ms=int(monitor.pane_s * 1_000),
             lateness_ms=int(monitor.allowed_lateness_s * 1_000),
             sample_rows=monitor.sample_rows if monitor.joint else 0,
+            estimate=monitor.estimate,
         )
         self._watermarks = watermarks
         self._tallies: dict[int, Tally] = {}

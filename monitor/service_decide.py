@@ -6,6 +6,7 @@ the panes that were open then; after an abort this one does the same, so there i
 
 from __future__ import annotations
 
+import math
 import time
 
 import msgspec
@@ -230,6 +231,9 @@ def _measure(events: list[DriftEvent], decider: Decider) -> None:
             continue
         telemetry.LAST_VERDICT.set_to_current_time()
         telemetry.VERDICTS.labels(str(bool(event.detail["alert"])).lower()).inc()
+        estimate = event.detail["estimate"] or {}
+        telemetry.ERROR_ESTIMATE.set(estimate.get("mae", math.nan))
+        telemetry.OUT_OF_SUPPORT_SHARE.set(estimate.get("out_of_support", math.nan))
         for stream in event.streams:
             for metric in ("psi", "kl", "js", "wasserstein", "ks"):
                 telemetry.DRIFT_DISTANCE.labels(stream.name, metric).set(getattr(stream, metric))

@@ -58,7 +58,7 @@ def load_snapshot(data: bytes) -> Snapshot:
     """
     try:
         found = msgspec.json.decode(data, type=dict[str, Any]).get("format")
-        # 1 had no steps, 2 no look, 3 neither quarantine nor harm, 4 no model age, labels, KPIs and fairness.
+        # 1 had no steps, 2 no look, 3 neither quarantine nor harm, 4 no age, labels, KPIs and fairness.
         if found not in range(1, FORMAT + 1):
             raise FormatError(
                 f"the drift snapshot has format {found}, this program reads 1 to {FORMAT}", mend="upgrade"

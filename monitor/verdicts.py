@@ -11,6 +11,7 @@ from typing import Any
 
 from longshore.monitor.copula import Together, judge_rows
 from longshore.monitor.episodes import Judged
+from longshore.monitor.estimate import Estimate, estimate_of
 from longshore.monitor.models import Watched
 from longshore.monitor.report import Report, report_judged
 from longshore.monitor.segments import counted_segments
@@ -34,7 +35,8 @@ CALM = 0.05
 class Verdict:
     """One window's judgement; `steps` are its counts and those of the windows that were judged with it.
 
-    `together`: of its columns together, where that is asked for.
+    `together`: of its columns together, where that is asked for. `estimate`: of its error, without labels; None where
+    the version has no loss regressor, or too few records were asked about.
     """
 
     judged: Judged
@@ -42,6 +44,7 @@ class Verdict:
     report: Report
     steps: list[Ints]
     together: Together | None = None
+    estimate: Estimate | None = None
 
     def given(self) -> dict[str, Any]:
         """What its event says of the window."""
@@ -59,6 +62,7 @@ class Verdict:
                 "reference_limited": report.reference_limited,
                 "by_scale": {str(scale): p for scale, p in evidence.by_scale.items()},
                 "limit": evidence.limit,
+                "estimate": self.estimate.to_dict() if self.estimate is not None else None,
                 "run_length": evidence.run_length / (SHARERS if _sharing(self.together) else 1),
             }
             | segments_of(report)
@@ -93,6 +97,8 @@ class Judge:
         if alarms or where:
             report = replace(report, segments=counted_segments(profile, filled.segments, filled.records))
         alone = [*_alone(report, evidence, watched), together.p_value if together is not None else 1.0]
+        loss = watched.loss
+        estimate = estimate_of(filled.estimate, loss.spec, filled.records) if loss is not None else None
         judged = Judged(
             version=filled.era.version,
             first_pane=filled.first_pane,
@@ -100,8 +106,9 @@ class Judge:
             alarm=alarms,
             calm=not alarms and all(p > CALM for p in alone),
             streams=_ranked(report, together),
+            expected=estimate.to_dict() if estimate is not None and estimate.grew else {},
         )
-        return Verdict(judged, evidence, report, list(sequence.steps), together)
+        return Verdict(judged, evidence, report, list(sequence.steps), together, estimate)
 
     def _together(self, filled: Filled) -> Together | None:
         """The window's columns together; None where that is not asked for.

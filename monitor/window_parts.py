@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 from longshore.monitor.aside import NO_ASIDE, Aside
+from longshore.monitor.estimate import NOTHING as NO_ESTIMATE
+from longshore.monitor.estimate import Totals
 from longshore.monitor.identities import IdSketch
 from longshore.monitor.models import Watched
 from longshore.monitor.sample import Sample
@@ -46,6 +48,7 @@ class Filled:
     ids: IdSketch | None = None
     aside: Aside = NO_ASIDE
     sample: Sample | None = None
+    estimate: Totals = NO_ESTIMATE
 
     def window(self, pane_ms: int) -> Window:
         """The stretch of event time it covers."""
@@ -63,6 +66,7 @@ class Open:
     segments: Ints
     ids: IdSketch | None = None
     sample: Sample | None = None
+    estimate: Totals = NO_ESTIMATE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,3 +100,4 @@ class WindowState(msgspec.Struct):
     ids: str = ""
     aside: Aside = NO_ASIDE
     pending: dict[int, Aside] = {}
+    estimate: Totals = NO_ESTIMATE

@@ -15,6 +15,8 @@ import numpy as np
 
 from longshore.errors import FormatError
 from longshore.monitor.aside import NO_ASIDE, added, taken
+from longshore.monitor.estimate import NOTHING as NO_ESTIMATE
+from longshore.monitor.estimate import added as both_estimates
 from longshore.monitor.identities import IdSketch
 from longshore.monitor.identities import both as both_ids
 from longshore.monitor.messages import PaneDelta, pack, pack_small, unpack, unpack_small
@@ -69,13 +71,15 @@ class Windows:
         versions = self._open.setdefault(delta.pane, {})
         held = versions.get(delta.version)
         if held is None:
-            versions[delta.version] = Open(offset, delta.records, counts, sums, segments, ids, sample)
+            estimate = both_estimates(NO_ESTIMATE, delta.estimate)
+            versions[delta.version] = Open(offset, delta.records, counts, sums, segments, ids, sample, estimate)
         else:
             held.records += delta.records
             held.counts = held.counts + counts
             held.sums = held.sums + sums
             held.segments = _together(held.segments, segments)
             held.ids = both_ids(held.ids, ids)
+            held.estimate = both_estimates(held.estimate, delta.estimate)
             held.sample = both(held.sample, sample, rows_of_a_pane(watched.profile, self._sample_rows))
 
     def close_before(self, pane: int) -> Iterator[EraBegun | Filled]:
@@ -133,6 +137,7 @@ class Windows:
             sums=np.sum(sums, axis=0),
             segments=functools.reduce(_together, segments),
             sample=functools.reduce(both, (held.sample for held in ahead.panes), self._sample),
+            estimate=functools.reduce(both_estimates, (held.estimate for held in ahead.panes), self.state.estimate),
         )
 
     def oldest_offset(self) -> int | None:
@@ -177,6 +182,7 @@ class Windows:
             self._ids = both_ids(self._ids, held.ids)
         self._segments = _together(self._segments, held.segments)
         self._sample = both(self._sample, held.sample)
+        state.estimate = both_estimates(state.estimate, held.estimate)
         self._counts, self._sums = self._counts + held.counts, self._sums + held.sums
         state.records += held.records
         state.end_pane = pane + 1
@@ -198,6 +204,7 @@ class Windows:
             ids=self._ids,
             aside=state.aside,
             sample=self._sample,
+            estimate=state.estimate,
         )
         state.index += 1
         self._start_window()
@@ -208,7 +215,7 @@ class Windows:
         self._segments = np.zeros(0, np.int64)
         self._sample = None
         self.state.records, self.state.first_pane, self.state.end_pane = 0, -1, -1
-        self.state.aside = NO_ASIDE
+        self.state.aside, self.state.estimate = NO_ASIDE, NO_ESTIMATE
 
     def _read_sample(self, text: str, watched: Watched) -> Sample | None:
         return Sample.from_text(text, shape_of(watched.profile)) if self._sample_rows else None

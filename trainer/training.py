@@ -20,6 +20,7 @@ import pandas as pd
 from longshore.columns import Floats
 from longshore.config import TrainerSettings
 from longshore.errors import DataError
+from longshore.loss_model import FILE as LOSS
 from longshore.manifest import SERVING
 from longshore.schema import Schema, describe
 from longshore.served_model import ServedModel, ServedPipeline
@@ -28,6 +29,8 @@ from longshore.trainer.figures import figures
 from longshore.trainer.fit import predict
 from longshore.trainer.framing import Framing, described
 from longshore.trainer.gate import MIN_TEST_ROWS
+from longshore.trainer.loss import fit_loss, refit_of
+from longshore.trainer.loss_export import loss_onnx
 from longshore.trainer.making import Made, Report, make
 from longshore.trainer.pages.version import version_pages
 from longshore.trainer.parity import compare
@@ -89,16 +92,24 @@ def train(
     measured = found["metrics"]
     report("evaluate", {"rmse": round(measured["rmse"], 6), "r2": measured["r2"], "parity": parity.largest})
     report("profile", {"rows": len(data.rows)})
-    reference, nominal = _reference(data.rows, mask, made.out_of_fold, served), [f.name for f in schema.nominal]
+    unseen, nominal = _unseen(mask, made.out_of_fold, served), [f.name for f in schema.nominal]
+    reference = data.rows.columns.frame().assign(prediction=unseen)
     profile = build_profile(reference, nominal, np.asarray(data.rows.target, dtype=np.float64))
+    loss, described_loss = _loss(data.rows, unseen, made.pipeline, settings.seed)
     _, values, edges = stratified(data.rows)
     balance = strata.report(strata.strata(values, edges, mask))
     manifest = _manifest(data, schema, made) | found | {"parity": parity.to_dict()}
     manifest |= {"split": _split_report(settings, balance)}
     if asked is not None:
         manifest["framing"] = described(asked, data.rows)
-    manifest |= _proof(model, made.pipeline, test)
-    files = {"model.onnx": made.onnx, "pipeline.joblib": _dumped(made.pipeline), "profile": profile, **made.files}
+    manifest |= _proof(model, made.pipeline, test) | described_loss
+    files = {
+        "model.onnx": made.onnx,
+        "pipeline.joblib": _dumped(made.pipeline),
+        "profile": profile,
+        **made.files,
+        **loss,
+    }
     sizes = {name: len(content) for name, content in files.items()}
     return Artefacts(files | version_pages(fresh, test, served, manifest, sizes=sizes, previous=previous), manifest)
 
@@ -115,14 +126,23 @@ def _check_split(train_rows: LabelledRows, test_rows: int) -> None:
         raise DataError(f"every training row has the target {train_rows.target[0]:g}", mend="give more varied rows")
 
 
-def _reference(rows: LabelledRows, test: Mask, out_of_fold: Floats, served: Floats) -> pd.DataFrame:
-    """Every fresh row with a prediction by a model that never saw its entity: what the stream is compared with.
+def _unseen(test: Mask, out_of_fold: Floats, served: Floats) -> Floats:
+    """Of every fresh row the prediction by a model that never saw its entity: what the stream is compared with.
 
     History is left out: it is the world before the drift, and a model's era is measured from its own.
     """
-    prediction = np.empty(len(rows))
+    prediction = np.empty(len(test))
     prediction[~test], prediction[test] = out_of_fold, served
-    return rows.columns.frame().assign(prediction=prediction)
+    return prediction
+
+
+def _loss(rows: LabelledRows, unseen: Floats, pipeline: Any, seed: int) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The version's loss regressor: its file, and what the manifest says of it; neither where rows are too few."""
+    loss = fit_loss(rows, unseen, refit_of(pipeline), seed=seed)
+    if loss is None:
+        return {}, {}
+    told = ("mae", "rows", "weight", "false_share", "caught_share", "misfit", "misfit_outside")
+    return {LOSS: loss_onnx(loss)}, {"loss": {name: getattr(loss.spec, name) for name in told}}
 
 
 def _proof(model: ServedModel, pipeline: Any, test: LabelledRows) -> dict[str, Any]:

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks import _results
 from benchmarks.drift import machine
 from benchmarks.scoring import machine as scoring
 from benchmarks.scoring.world import BENCH, ROOT
-from benchmarks.watch import delays, policy, tables
+from benchmarks.watch import delays, estimate, policy, tables
+from benchmarks.watch.plan import PARTS as ALL
 from benchmarks.watch.plan import QUICK, Plan, parse
 
 PARTS: dict[str, tuple[str, Callable[[Plan, dict[str, Any]], None], Callable[[Any], str]]] = {
@@ -21,6 +23,7 @@ PARTS: dict[str, tuple[str, Callable[[Plan, dict[str, Any]], None], Callable[[An
     "decline": ("A decline of 0.1 % of the RMSE in 100 labels", delays.decline, tables.decline),
     "run-length": ("Run length of the loss test without any change", delays.run_lengths, tables.run_length),
     "policy": ("What asks for a retraining", policy.measure, tables.policy),
+    "estimate": ("The error expected without labels", estimate.measure, tables.estimate),
 }
 
 
@@ -35,11 +38,14 @@ def main() -> None:
         "seconds": {},
         "load": [scoring.load(), scoring.load()],
     }
+    kind = "-".join(("watch", *(() if plan.parts == ALL else plan.parts)))  # a part alone leaves the others' results
+    plot = Path(__file__).with_name("plot.py") if "estimate" in plan.parts else None
     for part in plan.parts:
         _results.measure(part, partial(PARTS[part][1], plan, results), results)
         results["machine"] = machine.describe()  # by now the peers are there
         results["load"][1] = scoring.load()
-        _results.write("watch", results, _text(results), folder, None)  # what is there, if the next part never ends
+        drawn = plot if results.get("estimate") else None
+        _results.write(kind, results, _text(results), folder, drawn)  # what is there, if the next part never ends
     print(f"\n{_text(results)}")
     sys.exit(1 if results["failed"] else 0)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-PARTS = ("concept", "decline", "run-length", "policy")
+PARTS = ("concept", "decline", "run-length", "policy", "estimate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Plan:
         clean_labels: labels of an undrifted stream of each.
         episodes: simulated episodes of each kind under each policy.
         benign: of the benign kind, where few requests are promised.
+        estimate_seeds: models whose error is estimated without labels.
 
     """
 
@@ -33,11 +34,14 @@ class Plan:
     clean_labels: int = 60_000
     episodes: int = 16
     benign: int = 80
+    estimate_seeds: int = 20
     peers: bool = True
     results: Path | None = None
 
 
-QUICK = Plan(runs=4, slow_runs=2, slow_labels=16_000, fits=1, clean_labels=10_000, episodes=4, benign=4)
+QUICK = Plan(
+    runs=4, slow_runs=2, slow_labels=16_000, fits=1, clean_labels=10_000, episodes=4, benign=4, estimate_seeds=2
+)
 
 
 def parse(arguments: Sequence[str]) -> Plan:

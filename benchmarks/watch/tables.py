@@ -55,6 +55,39 @@ def policy(found: Part) -> str:
     return _table(("what happens", "policy", "alerts", "requests", "95 %"), rows)
 
 
+def estimate(found: Part) -> str:
+    """Deviations from the realised error, and how the flag does."""
+    rows = []
+    for row in found["deviations"]:
+        means = [
+            f"{sum(row[who]) / len(row[who]):,.0f}" if who in row else "–" for who in ("ours", "dle", "validation")
+        ]
+        ratios = [f"{row[how]['value']:.3f} ({row[how]['low']:.3f} … {row[how]['high']:.3f})" if how in row else "–"
+                  for how in ("paired", "ratio")]  # fmt: skip
+        rows.append((row["chunks"], str(len(row["ours"])), *means, *ratios))
+    heads = (
+        "chunks",
+        "seeds",
+        "Longshore",
+        "NannyML DLE",
+        "validation's MAE as it is",
+        "ratio to DLE's, paired by seed",
+        "of sums",
+    )
+    first = (
+        f"Mean |estimated − realised MAE| over chunks of {found['chunk']} in the file's order.\n\n{_table(heads, rows)}"
+    )
+    flags = [(name, f"{one['cases']:,}", _percent(one)) for name, one in found["flags"].items()]
+    second = _table(("chunks", "number", "flagged unreliable"), flags)
+    rest = [(f"interval holds the realised MAE, {name}", _percent(one)) for name, one in found["coverage"].items()]
+    rest.append(("undrifted windows of 1,000 said to have grown", _percent(found["grew"])))
+    return f"{first}\n\n{second}\n\n{_table(('what', 'share'), rest)}{_problem(found)}"
+
+
+def _percent(one: Part) -> str:
+    return f"{one['value'] * 100:.1f} % ({one['low'] * 100:.1f} … {one['high'] * 100:.1f})"
+
+
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

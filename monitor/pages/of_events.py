@@ -9,6 +9,7 @@ from longshore.monitor.pages import errors
 from longshore.monitor.pages.asked import Asked
 from longshore.monitor.pages.contents import Band, Line, Moment, Page, Part, Section
 from longshore.monitor.pages.errors import ErrorHistory
+from longshore.monitor.pages.estimates import estimate_text
 from longshore.monitor.pages.fault_line import FaultLine
 from longshore.monitor.pages.history import History
 from longshore.monitor.pages.joined import JoinedLabels
@@ -131,7 +132,7 @@ class EventsPage:
             moments=moments,
             bands=bands,
             eras=eras,
-            notes=[*notes, *self._notes(versions, usual, parts)],
+            notes=[*notes, *self._notes(versions, usual, parts), *filter(None, [estimate_text(verdict)])],
             level=_level(verdict),
             places=self._places(usual),
             quality=list(self._quality.found),
@@ -229,8 +230,7 @@ class EventsPage:
                 "Where only the reference's distribution is drawn, the monitor's events hold no shares of that stream: "
                 "an alert holds those of the stream that moved most."
             )
-        merged = max(point.moment.windows for point in self._history.points)
-        if merged > 1:
+        if (merged := max(point.moment.windows for point in self._history.points)) > 1:
             notes.append(f"A point stands for up to {merged} windows: the rarest p-value, the largest distances.")
         verdict = self._verdict
         if verdict is not None and verdict.event.detail.get("reference_limited"):

@@ -81,7 +81,7 @@ class MonitorSettings(Section):
     next window while its panes are open, beside the final ones, which do not change by it.
     `quality_run_length_records`: the least mean number of records between false alerts of a fault of the data (None: as
     `run_length_records`). `quality_ignore`: kinds of faults, or `stream.kind`, that are not told and hold nothing.
-    `joint`: test a window's columns together, too, on `sample_rows` whole rows of each pane.
+    `joint`: on `sample_rows` whole rows of each pane, columns together. `estimate`: the share of records for estimates.
 
     Of labels: a `performance` event for every `window_labels` of them; `run_length_labels`: their mean number between
     the loss test's false alarms. `policy`: under `harm` a drift of inputs asks for a retraining only where the error
@@ -107,6 +107,7 @@ class MonitorSettings(Section):
     quality_run_length_records: float | None = Field(default=None, ge=1_000)
     quality_ignore: tuple[str, ...] = ()
     joint: bool = False
+    estimate: float = Field(default=0.0625, ge=0, le=1)
     sample_rows: int = Field(default=128, ge=50, le=2_000)
     policy: Literal["drift", "harm"] = "drift"
     window_labels: int = Field(default=1_000, ge=30)

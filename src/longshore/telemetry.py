@@ -93,6 +93,12 @@ ERROR_RATIO = Gauge(
 ERROR_GREW = Gauge(
     "longshore_error_grew", "1 while the error is above validation's: by the loss test or the last window"
 )
+ERROR_ESTIMATE = Gauge(
+    "longshore_error_estimate", "Mean |error| expected of the last final window, without labels; NaN: no estimate"
+)
+OUT_OF_SUPPORT_SHARE = Gauge(
+    "longshore_out_of_support_share", "Share of that window's records that the model has no support for"
+)
 LABELS_JUDGED = Counter("longshore_labels_judged_total", "Labels in complete windows of the model in use")
 LOSS_EVIDENCE = Gauge("longshore_loss_evidence", "Logarithm of the loss test's evidence that errors changed")
 LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")

@@ -123,7 +123,8 @@ def test_a_first_run_registers_a_complete_version_and_promotes_it(tmp_path: Path
     assert stages == list(STAGES)
     manifest = registry.manifest("v1")
     pages = {"exploration.html", "report.html", "card.md", "summary.json"}
-    assert set(manifest["files"]) == {"model.onnx", "pipeline.joblib", "profile", *pages}
+    loss = {"loss.onnx"} if SCHEMAS[name].numeric else set()
+    assert set(manifest["files"]) == {"model.onnx", "pipeline.joblib", "profile", *loss, *pages}
     assert manifest["schema"] == describe(SCHEMAS[name]) and manifest["trigger_id"] == "t1"
     assert manifest["dataset"] == {"sha256": data.rows.sha256(), "rows": 600, "source": "test"}
     assert manifest["parity"]["servable"] and manifest["signature"] is None

@@ -7,6 +7,7 @@ from rich.text import Text
 from longshore.cli.drift_table import ALERT, sparkline
 from longshore.cli.trace_text import clean
 from longshore.monitor.pages.errors import sentence
+from longshore.monitor.pages.estimates import estimate_text
 from longshore.monitor.pages.history import number
 from longshore.monitor.pages.quality import Trouble
 from longshore.monitor.pages.story import Story
@@ -45,6 +46,8 @@ def verdict_lines(told: Told, now_ms: int) -> list[Text]:
         f"window {event.window_index} to {time_text(event.window.end)}: {count_text(event.window.records, 'record')}"
     )
     lines = [Text(f"{judged}, judged {span_text(now_ms - told.written_at)} ago; {p_is(event.p_value)}")]
+    if expected := estimate_text(event):
+        lines.append(Text(clean(expected)))
     if limit is not None:
         stated = f", one false alert in {count_text(run_length)} records" if run_length else ""
         lines.append(Text(f"limit p ≤ {p_text(limit)}{stated}"))

@@ -127,6 +127,7 @@ class Board:
             "recent_rmse": list(self.rmse),
             "labels": self.labels.event if self.labels else None,
             "fairness": self.fairness.event if self.fairness else None,
+            "estimate": detail.get("estimate"),
             "recent_p_values": {name: list(values) for name, values in self._recent.items()},
         }
 

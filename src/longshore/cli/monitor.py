@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from longshore.cli.app import App, pass_app
 from longshore.errors import ConfigurationError
 from longshore.instance import instance_id
 from longshore.kafka.admin import create_topics
+from longshore.loss_model import FILE as LOSS
 from longshore.monitor.service import ROLES, run
 from longshore.registry import Registry
 from longshore.service import running
@@ -31,11 +34,12 @@ def monitor(app: App, role: str, instance: str | None) -> None:
         create_topics(settings, app.topics.specs(settings))
         registry = Registry.open(settings.registry(), settings.model)
 
-        def read_profile(version: str) -> bytes | None:
+        def read(file: str, version: str) -> bytes | None:
             try:
-                return registry.read(version, "profile")
+                return registry.read(version, file) if file in registry.manifest(version)["files"] else None
             except ConfigurationError:
                 return None
 
         name = instance or instance_id(settings, f"monitor-{role}")
-        run(settings, app.schema, runtime, role=role, instance=name, read_profile=read_profile)
+        files = {"read_profile": partial(read, "profile"), "read_loss": partial(read, LOSS)}
+        run(settings, app.schema, runtime, role=role, instance=name, **files)
