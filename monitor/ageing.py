@@ -26,7 +26,7 @@ class AgeState(msgspec.Struct):
     """What is remembered of the era in use.
 
     `first_pane`: its first one, −1 while none was seen; `labels`: of records since then, `labels_base` of them at the
-    last request; `asked`: the number of the last slot that asked, `told`: what its slot was held back by, told once.
+    last request, `ahead` by pane of records that are in no final window yet; `asked`: the number of the last slot that asked, `told`: what its slot was held back by, told once.
     """
 
     version: str = ""
@@ -36,6 +36,8 @@ class AgeState(msgspec.Struct):
     asked: int = 0
     slot: int = 0
     told: list[str] = []
+    ahead: dict[int, int] = {}
+    judged_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,26 @@ class Ageing:
 
     def begin(self, version: str, pane: int) -> None:
         """A newer model's era begins with this pane."""
-        self.state = AgeState(version, pane)
+        ahead = {at: number for at, number in self.state.ahead.items() if at >= pane}
+        self.state = AgeState(version, pane, ahead=ahead, judged_to=pane)
 
     def on_labels(self, seen: list[tuple[int, int]]) -> None:
-        """Labels arrived, as pairs (pane, number): those of the era's records count."""
-        first = self.state.first_pane
-        if first >= 0:
-            self.state.labels += sum(number for pane, number in seen if pane >= first)
+        """Labels arrived, as pairs (pane, number): those of the era's records count, before or after its beginning."""
+        state = self.state
+        for pane, number in seen if self._panes else ():
+            if pane >= state.judged_to:
+                state.ahead[pane] = state.ahead.get(pane, 0) + number
+            elif state.first_pane >= 0 and pane >= state.first_pane:
+                state.labels += number
 
     def on_window(self, version: str, end_pane: int, episodes: EpisodeState, *, held: bool) -> list[Aged]:
         """A final window of the era was judged, up to `end_pane`; `held`: a quarantine lasts."""
         state = self.state
         if state.first_pane < 0:  # a snapshot from before ages were counted
             state.version, state.first_pane = version, end_pane
+        state.judged_to = end_pane
+        state.labels += sum(number for pane, number in state.ahead.items() if state.first_pane <= pane < end_pane)
+        state.ahead = {pane: number for pane, number in state.ahead.items() if pane >= end_pane}
         slot = (end_pane - state.first_pane) // self._panes if self._panes else 0
         if slot <= state.asked:
             return []

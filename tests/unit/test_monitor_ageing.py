@@ -151,3 +151,16 @@ def _ends(first, steps):
     for step in steps:
         first += step
         yield first
+
+
+def test_labels_count_alike_before_and_after_the_era_is_known_to_have_begun():
+    early, late = ageing(), ageing()
+    labels = [(pane, 7) for pane in range(20, 26)]
+    early.on_labels(labels)
+    for one in (early, late):
+        one.begin("v1", 21)
+    late.on_labels(labels)
+    for one in (early, late):
+        told(one, 24)
+    assert early.state == late.state
+    assert (early.state.labels, early.state.ahead) == (21, {24: 7, 25: 7})
