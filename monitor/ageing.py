@@ -26,7 +26,8 @@ class AgeState(msgspec.Struct):
     """What is remembered of the era in use.
 
     `first_pane`: its first one, −1 while none was seen; `labels`: of records since then, `labels_base` of them at the
-    last request, `ahead` by pane of records that are in no final window yet; `asked`: the number of the last slot that asked, `told`: what its slot was held back by, told once.
+    last request, `ahead` by pane of records that no final window has yet, up to `judged_to`; `asked`: the number of the
+    last slot that asked, `told`: what its slot was held back by, told once.
     """
 
     version: str = ""
