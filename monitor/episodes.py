@@ -140,7 +140,10 @@ class Episodes:
         """An episode lasts: the error may have grown beside the drift, or be back where it was."""
         told: list[Told] = []
         if harmful:
-            first, episode.harm, episode.calm_errors = not episode.harm, seen.evidence, 0
+            first = not episode.harm
+            if first or episode.calm_errors:
+                self._harmful_from(episode, seen.first_pane)
+            episode.harm, episode.calm_errors = seen.evidence, 0
             if first:
                 told = [Told("error_grew", seen.detail, _copy(episode), self.state.phase)]
         elif seen.complete and seen.calm:
@@ -276,7 +279,14 @@ class Episodes:
         return [Told("resolved", {"reason": reason}, _copy(episode), Phase.OK)]
 
     def _fresh_labels(self, episode: Episode) -> int:
-        return sum(number for pane, number in self.state.labels.items() if pane >= episode.first_pane)
+        start = max(episode.first_pane, episode.harm_from)
+        return sum(number for pane, number in self.state.labels.items() if pane >= start)
+
+    def _harmful_from(self, episode: Episode, pane: int) -> None:
+        """Where only harm lets it ask, labels from before the harm teach nothing of what they are asked for."""
+        if self._rules.policy.needs_harm(episode.cause):
+            episode.harm_from = pane
+            episode.labels_base = self._fresh_labels(episode) if episode.attempt > 1 else 0
 
     def _oldest_pane(self) -> int:
         state = self.state
