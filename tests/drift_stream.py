@@ -60,7 +60,7 @@ PROFILES = Profiles(lambda version: profile_bytes() if version in ("v1", "v2") e
 
 
 def predictions(frame, first_ms=0, version="v1", step_ms=STEP_MS, first_id=0):
-    """One prediction value per row, `step_ms` apart in event time from `first_ms`; ids are numbers from `first_id` on."""
+    """One prediction value per row, `step_ms` apart in event time from `first_ms`; ids from `first_id` on."""
     values = []
     for i, row in enumerate(frame.itertuples(index=False)):
         when = first_ms + i * step_ms

@@ -62,7 +62,9 @@ def main(episodes: int, seed: int | None, worlds: int, minutes: float, folder: P
     click.echo(", ".join(f"{name} {count}" for name, count in sorted(done.items())))
     seconds = sorted(second for one in found for second in one.seconds)
     middle, longest = (seconds[len(seconds) // 2], seconds[-1]) if seconds else (0.0, 0.0)
-    click.echo(f"{happened} episodes, median {middle:.1f} s, longest {longest:.1f} s; {time.monotonic() - started:.0f} s")
+    click.echo(
+        f"{happened} episodes, median {middle:.1f} s, longest {longest:.1f} s; {time.monotonic() - started:.0f} s"
+    )
     if happened < episodes:
         click.echo(f"only {happened} of {episodes} were run in {minutes:g} minutes")
     end(run_folder, wrong, f"seed {seed}: one request and one training each", again=again, keep=keep)
@@ -71,7 +73,7 @@ def main(episodes: int, seed: int | None, worlds: int, minutes: float, folder: P
 class _Deployment(threading.Thread):
     """One world's episodes, and what is wrong with them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self, stack: LocalStack, folder: Path, made: list[bytes], number: int, episodes: int, seed: int, until: float
     ) -> None:
         super().__init__(daemon=True)
@@ -104,9 +106,7 @@ class _Deployment(threading.Thread):
 def judged(one: World, episodes: int) -> list[str]:
     """What a reader that comes afterwards, the registry and Redis say."""
     found = Seen(one.topics)
-    last = Reader(
-        str(one.settings.bootstrap_servers), (one.topics.events, one.topics.requests), 1, found, to_end=True
-    )
+    last = Reader(str(one.settings.bootstrap_servers), (one.topics.events, one.topics.requests), 1, found, to_end=True)
     last.start()
     last.join(60)
     assert not last.is_alive(), "a transaction is open for ever: the topics' ends cannot be read"
@@ -114,9 +114,7 @@ def judged(one: World, episodes: int) -> list[str]:
     if found.events != one.seen.events or found.requests != one.seen.requests:
         one.troubles.append("two readers saw different things")
     killed = sum(count for name, count in one.done.items() if name.startswith("train: "))
-    wrong = violations(
-        one.settings, one.topics, one.folder, found, episodes=episodes, trainers_killed=killed
-    )
+    wrong = violations(one.settings, one.topics, one.folder, found, episodes=episodes, trainers_killed=killed)
     return last.troubles + one.reader.troubles + one.troubles + wrong
 
 

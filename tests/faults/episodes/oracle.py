@@ -81,7 +81,7 @@ def _place(events: list[DriftEvent], kind: str, attempt: int) -> int:
     return next((i for i, e in enumerate(events) if e.kind == kind and e.detail["attempt"] == attempt), -1)
 
 
-def _trainings(
+def _trainings(  # noqa: PLR0917
     settings: Settings, topics: Topics, registry: Registry, asked: list[str], folder: Path, killed: int
 ) -> Iterator[str]:
     """One training run ended in one outcome for each request, and for nothing else; more were begun only by deaths."""

@@ -87,7 +87,7 @@ class World:
 
     def start(self, name: str) -> None:
         """A process under this name."""
-        role, arguments = name.split("-")[0], ("--instance", name)
+        role, arguments = name.split("-", maxsplit=1)[0], ("--instance", name)
         command = ("train", "--follow", *arguments) if role == "train" else ("monitor", "--role", role, *arguments)
         log = self.folder / f"{name}.log"
         self.living[name] = processes.start(self.context, command, self.environment, self.folder, log)
@@ -207,7 +207,12 @@ class World:
         for i, value in enumerate(predictions(frame, first, self.champion, first_id=self.sent)):
             self.writer.send(self.topics.predictions, b"s", value, partition=i % 2)
         for i in range(LABELLED if labels else 0):
-            label = {"record_id": f"r{self.sent + i}", "event_time": first + i * STEP_MS, "observed_at": first, "label": 1.0}
+            label = {
+                "record_id": f"r{self.sent + i}",
+                "event_time": first + i * STEP_MS,
+                "observed_at": first,
+                "label": 1.0,
+            }
             self.writer.send(self.topics.labels, b"s", msgspec.json.encode(label), partition=i % 2)
         self.writer.flush()
         self.at_ms += CHUNK * STEP_MS
