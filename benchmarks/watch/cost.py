@@ -2,7 +2,8 @@
 
 The stream and its costs are `cost_world`'s. Ours is a closed loop: records are counted into panes by the product's
 counter, labels into error sums, the decider's own requests retrain, and the new model's promotion goes back to it as a
-message. A version's profile is made of `HELD_OUT` rows of the world at the time of its fit. Every policy waits for the same `FRESH` labels.
+message. A version's profile is made of `HELD_OUT` rows of the world as its labels were. Every policy waits
+for the same `FRESH` labels.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ Numpy only: the peers' script runs this file in an environment without Longshore
     y = a·x + e,    e ~ N(0, 1),    x ~ log-normal,    prediction = â·x
 
 A *concept change* moves a: errors grow, inputs stay. A *benign shift* moves z, which no model uses. Both come at
-known places with calm between them. Costs are in units of the noise's variance: *staleness* is (â − a)²·x², summed over
-records; a *retraining* costs `RETRAINING`. A model is fitted (least squares) to the latest `FRESH` labels that are there
-when it is asked for, and comes into use `TRAINING` records later. Labels come `LATE` records after theirs.
+known places with calm between them. Costs are in units of the noise's variance: *staleness* is (â − a)²·x², summed
+over records; a *retraining* costs `RETRAINING`. A model is fitted (least squares) to the latest `FRESH` labels that are
+there when it is asked for, and comes into use `TRAINING` records later. Labels come `LATE` records after theirs.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python river_cost.py RUNS RUN_LENGTH
 
 Prints, by detector and input, its setting, the run length reached, and for each of the streams 0 … RUNS − 1 after how
-many records it asks. An alarm waits for `FRESH` labels of what it takes for the new relation: ADWIN from the beginning of
-its window after the cut, Page-Hinkley, which tells no place, from the alarm. A new model begins with a new detector.
+many records it asks. An alarm waits for `FRESH` labels of what it takes for the new relation: ADWIN from the beginning
+of its window after the cut, Page-Hinkley, which tells no place, from the alarm. A new model begins with a new detector.
 """
 
 from __future__ import annotations
