@@ -140,10 +140,8 @@ class Episodes:
         """An episode lasts: the error may have grown beside the drift, or be back where it was."""
         told: list[Told] = []
         if harmful:
-            first = not episode.harm
-            if first or episode.calm_errors:
-                self._harmful_from(episode, seen.first_pane)
-            episode.harm, episode.calm_errors = seen.evidence, 0
+            self._harmful_from(episode, seen.first_pane)
+            first, episode.harm, episode.calm_errors = not episode.harm, seen.evidence, 0
             if first:
                 told = [Told("error_grew", seen.detail, _copy(episode), self.state.phase)]
         elif seen.complete and seen.calm:
@@ -279,12 +277,11 @@ class Episodes:
         return [Told("resolved", {"reason": reason}, _copy(episode), Phase.OK)]
 
     def _fresh_labels(self, episode: Episode) -> int:
-        start = max(episode.first_pane, episode.harm_from)
-        return sum(number for pane, number in self.state.labels.items() if pane >= start)
+        return sum(n for pane, n in self.state.labels.items() if pane >= max(episode.first_pane, episode.harm_from))
 
     def _harmful_from(self, episode: Episode, pane: int) -> None:
         """Where only harm lets it ask, labels from before the harm teach nothing of what they are asked for."""
-        if self._rules.policy.needs_harm(episode.cause):
+        if self._rules.policy.needs_harm(episode.cause) and (episode.calm_errors or not episode.harm):
             episode.harm_from = pane
             episode.labels_base = self._fresh_labels(episode) if episode.attempt > 1 else 0
 
