@@ -213,8 +213,10 @@ class Episodes:
         if self.state.phase is not Phase.ALARM or not self._may_ask(episode) or episode.held:
             return []
         self.state.phase = Phase.AWAITING_LABELS
-        have = self._fresh_labels(episode) - episode.labels_base
-        detail = {"fresh_labels": have, "needed": self._rules.min_fresh_labels}
+        detail = {
+            "fresh_labels": self._fresh_labels(episode) - episode.labels_base,
+            "needed": self._rules.min_fresh_labels,
+        }
         return [Told("awaiting_labels", detail, _copy(episode), self.state.phase)]
 
     def _ask(self) -> list[Told]:
