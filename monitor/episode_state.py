@@ -50,7 +50,7 @@ class Episode(msgspec.Struct):
     """A drift that persists. `trigger_id` is empty while no request is out; fresh labels count from `labels_base`.
 
     `harm`: what labels, or estimates without them, say of the error, where it grew; `calm_errors`: windows of labels in
-    a row in which it had not.
+    a row in which it had not. `harm_from`: the first pane of labels' evidence that it grew, −1 for none.
     """
 
     id: str
@@ -65,6 +65,7 @@ class Episode(msgspec.Struct):
     labels_base: int = 0
     harm: dict[str, Any] = {}
     calm_errors: int = 0
+    harm_from: int = -1
     held: bool = False
 
 

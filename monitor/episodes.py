@@ -140,6 +140,7 @@ class Episodes:
         """An episode lasts: the error may have grown beside the drift, or be back where it was."""
         told: list[Told] = []
         if harmful:
+            self._harmful_from(episode, seen.first_pane)
             first, episode.harm, episode.calm_errors = not episode.harm, seen.evidence, 0
             if first:
                 told = [Told("error_grew", seen.detail, _copy(episode), self.state.phase)]
@@ -212,8 +213,10 @@ class Episodes:
         if self.state.phase is not Phase.ALARM or not self._may_ask(episode) or episode.held:
             return []
         self.state.phase = Phase.AWAITING_LABELS
-        have = self._fresh_labels(episode) - episode.labels_base
-        detail = {"fresh_labels": have, "needed": self._rules.min_fresh_labels}
+        detail = {
+            "fresh_labels": self._fresh_labels(episode) - episode.labels_base,
+            "needed": self._rules.min_fresh_labels,
+        }
         return [Told("awaiting_labels", detail, _copy(episode), self.state.phase)]
 
     def _ask(self) -> list[Told]:
@@ -276,7 +279,13 @@ class Episodes:
         return [Told("resolved", {"reason": reason}, _copy(episode), Phase.OK)]
 
     def _fresh_labels(self, episode: Episode) -> int:
-        return sum(number for pane, number in self.state.labels.items() if pane >= episode.first_pane)
+        return sum(n for pane, n in self.state.labels.items() if pane >= max(episode.first_pane, episode.harm_from))
+
+    def _harmful_from(self, episode: Episode, pane: int) -> None:
+        """Where only harm lets it ask, labels from before the harm teach nothing of what they are asked for."""
+        if self._rules.policy.needs_harm(episode.cause) and (episode.calm_errors or not episode.harm):
+            episode.harm_from = pane
+            episode.labels_base = self._fresh_labels(episode) if episode.attempt > 1 else 0
 
     def _oldest_pane(self) -> int:
         state = self.state

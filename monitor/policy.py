@@ -42,7 +42,11 @@ class Policy:
 
     def allows(self, cause: str, *, harm: bool) -> bool:
         """Whether an episode of this cause may ask; `harm`: whether the error has grown."""
-        return cause == CONCEPT or harm or self.name != "harm"
+        return harm or not self.needs_harm(cause)
+
+    def needs_harm(self, cause: str) -> bool:
+        """Whether an episode of this cause may ask only once the error has grown."""
+        return self.name == "harm" and cause != CONCEPT
 
     def within_days(self, asked: list[int], now: int) -> list[int]:
         """Those of the requests' times (ms) that count against the budget at event time `now`."""

@@ -59,14 +59,15 @@ def profile_bytes():
 PROFILES = Profiles(lambda version: profile_bytes() if version in ("v1", "v2") else None)
 
 
-def predictions(frame, first_ms=0, version="v1", step_ms=STEP_MS):
-    """One prediction value per row, `step_ms` apart in event time from `first_ms`."""
+def predictions(frame, first_ms=0, version="v1", step_ms=STEP_MS, first_id=0):
+    """One prediction value per row, `step_ms` apart in event time from `first_ms`; ids from `first_id` on."""
     values = []
     for i, row in enumerate(frame.itertuples(index=False)):
         when = first_ms + i * step_ms
         crew = None if np.isnan(row.crew) else row.crew
-        record = {"record_id": f"r{i}", "ship": "s", "event_time": when, "cargo": row.cargo, "crew": crew}
-        value = {"record_id": f"r{i}", "ship": "s", "event_time": when, "scored_at": when + 5}
+        identity = {"record_id": f"r{first_id + i}", "ship": "s", "event_time": when}
+        record = identity | {"cargo": row.cargo, "crew": crew}
+        value = identity | {"scored_at": when + 5}
         value |= {"prediction": row.prediction, "model_version": version, "route": "champion"}
         value |= {"source": {"topic": "ships", "partition": 0, "offset": i}, "record": record | {"flag": row.flag}}
         values.append(msgspec.json.encode(value))

@@ -14,16 +14,19 @@ from benchmarks import _results
 from benchmarks.drift import machine
 from benchmarks.scoring import machine as scoring
 from benchmarks.scoring.world import BENCH, ROOT
-from benchmarks.watch import delays, estimate, policy, tables
+from benchmarks.watch import cost, delays, estimate, inputs, policy, quality, tables
 from benchmarks.watch.plan import PARTS as ALL
 from benchmarks.watch.plan import QUICK, Plan, parse
 
 PARTS: dict[str, tuple[str, Callable[[Plan, dict[str, Any]], None], Callable[[Any], str]]] = {
     "concept": ("Prices × 1.2, inputs unchanged", delays.concept, tables.concept),
+    "inputs": ("Input alarms while only the concept changes", inputs.measure, tables.inputs),
     "decline": ("A decline of 0.1 % of the RMSE in 100 labels", delays.decline, tables.decline),
     "run-length": ("Run length of the loss test without any change", delays.run_lengths, tables.run_length),
     "policy": ("What asks for a retraining", policy.measure, tables.policy),
     "estimate": ("The error expected without labels", estimate.measure, tables.estimate),
+    "cost": ("What decisions cost: staleness and retrainings", cost.measure, tables.cost),
+    "quality": ("Faults of the data", quality.measure, quality.tables),
 }
 
 

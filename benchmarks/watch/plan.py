@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-PARTS = ("concept", "decline", "run-length", "policy", "estimate")
+PARTS = ("concept", "inputs", "decline", "run-length", "policy", "estimate", "cost", "quality")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Plan:
         episodes: simulated episodes of each kind under each policy.
         benign: of the benign kind, where few requests are promised.
         estimate_seeds: models whose error is estimated without labels.
+        cost_runs: streams on which policies are compared by what they cost.
+        quality: of every count of the part on faults of the data.
 
     """
 
@@ -35,12 +37,23 @@ class Plan:
     episodes: int = 16
     benign: int = 80
     estimate_seeds: int = 20
+    cost_runs: int = 20
+    quality: float = 1.0
     peers: bool = True
     results: Path | None = None
 
 
 QUICK = Plan(
-    runs=4, slow_runs=2, slow_labels=16_000, fits=1, clean_labels=10_000, episodes=4, benign=4, estimate_seeds=2
+    runs=4,
+    slow_runs=2,
+    slow_labels=16_000,
+    fits=1,
+    clean_labels=10_000,
+    episodes=4,
+    benign=4,
+    estimate_seeds=2,
+    cost_runs=2,
+    quality=0.05,
 )
 
 

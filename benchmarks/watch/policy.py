@@ -42,7 +42,7 @@ UNUSED = "population"
 
 
 @cache
-def _world(seed: int) -> tuple[Watched, bytes, Any, pd.DataFrame]:
+def world(seed: int) -> tuple[Watched, bytes, Any, pd.DataFrame]:
     """A profile by held-out rows, the model, and rows to draw streams from."""
     frame = history_frame(FITTED + HELD_OUT + POOL, seed=seed + 50)
     fitted, held_out = frame.iloc[:FITTED], frame.iloc[FITTED : FITTED + HELD_OUT]
@@ -63,10 +63,10 @@ def measure(plan: Plan, results: dict[str, Any]) -> None:
     counts = {(kind, policy): [0, 0] for kind in KINDS for policy in ("drift", "harm")}
     for kind in KINDS:
         for episode in range(many[kind]):
-            world = _world(episode % plan.fits)
-            messages = list(enumerate(_messages(world, kind, episode)))
+            made = world(episode % plan.fits)
+            told = list(enumerate(messages(made, kind, episode)))
             for policy in ("drift", "harm"):
-                outputs = decide_all(_decider(world[1], policy), messages)
+                outputs = decide_all(decider(made[1], policy), told)
                 counts[kind, policy][0] += bool(outputs.requests)
                 counts[kind, policy][1] += any(event.kind == "alert" for event in outputs.events)
         tell(f"  policy: {kind}: " + ", ".join(f"{p} {counts[kind, p]}" for p in ("drift", "harm")))
@@ -80,18 +80,19 @@ def measure(plan: Plan, results: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-def _decider(profile: bytes, policy: str) -> Decider:
+def decider(profile: bytes, policy: str, run_length: float = 1_000_000) -> Decider:
+    """The product's decider under a policy; `run_length`: records between false alarms on inputs."""
     rules = Rules(2, 3, 500, 3, Policy(policy))
     settings = DeciderSettings(
-        SCHEMA.name, "default", rules, Alarm(2, 3, 1_000_000), {}, WINDOW, PANE_MS, PANE_MS, False,
+        SCHEMA.name, "default", rules, Alarm(2, 3, run_length), {}, WINDOW, PANE_MS, PANE_MS, False,
         HarmSettings(window_labels=WINDOW, run_length=100_000),
     )  # fmt: skip
     return Decider(settings, Profiles(lambda _: profile))
 
 
-def _messages(world: tuple[Watched, bytes, Any, pd.DataFrame], kind: str, seed: int) -> list[bytes]:
+def messages(made: tuple[Watched, bytes, Any, pd.DataFrame], kind: str, seed: int) -> list[bytes]:
     """What stands on `drift.panes`: counts by pane of records, and the labels of the records `LATE` before."""
-    watched, profile, model, pool = world
+    watched, profile, model, pool = made
     random = np.random.default_rng([seed, KINDS.index(kind), 21])
     rows = pool.iloc[random.integers(0, len(pool), BEFORE + AFTER)].reset_index(drop=True)
     labels, after = rows[SCHEMA.target].to_numpy(dtype=np.float64), np.arange(len(rows)) >= BEFORE

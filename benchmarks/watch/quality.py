@@ -1,7 +1,6 @@
 """Faults of the data in housing streams: named rightly, never asked for, and not told where there is none.
 
-    python -m benchmarks.watch.quality            # some minutes on one core
-    python -m benchmarks.watch.quality --scale 0.1    # a tenth of every count; the files go to .bench/results
+    python -m benchmarks.watch --only quality     # a quarter of an hour on one busy core
 
 References are 9,800 rows of the housing data drawn anew each time, windows 1,000 of the rows that are left.
 
@@ -18,24 +17,18 @@ Intervals are Wilson's, 95 %; windows of one reference share its noise, which th
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from benchmarks._results import write
 from benchmarks.drift import data
-from benchmarks.scoring import machine
 from benchmarks.scoring.tables import markdown
-from benchmarks.scoring.world import BENCH, ROOT, tell
+from benchmarks.scoring.world import tell
+from benchmarks.watch.plan import Plan
 from scipy.stats import binomtest
 
 from longshore.config import Settings
@@ -301,26 +294,24 @@ def estimate(number: int, of: int) -> dict[str, Any]:
     return {"number": number, "of": of, "value": number / of, "low": float(low), "high": float(high)}
 
 
-def text(results: dict[str, Any]) -> str:
-    host = results["machine"]
-    parts = [f"# Faults of the data on {host['cores']} cores, {host['processor']}", "",
-             f"{results['began']}. Command: `{results['command']}`. {results['seconds']:.0f} s. Windows of {WINDOW:,} "
-             "records of the housing data; 95 % intervals (Wilson)."]  # fmt: skip
+def tables(results: dict[str, Any]) -> str:
+    """All four as Markdown."""
+    parts = [f"Windows of {WINDOW:,} records of the housing data; 95 % intervals (Wilson)."]
     lines = [
         (r["fault"], f"{r['share']:.0%}", percent(r), str(r["silent"]), said(r["wrong"])) for r in results["named"]
     ]
     head = ("fault", "of the records", "kind and stream right", "nothing told", "told instead")
-    parts += ["", "## Named rightly (promised: 95 %)", "", markdown(head, lines)]
+    parts += ["", "### Named rightly (promised: 95 %)", "", markdown(head, lines)]
     lines = [(r["level"], percent(r)) for r in results["false-alarms"]]
-    parts += ["", "## Undrifted windows in which a fault is told", "", markdown(("stated, at most", "seen"), lines)]
+    parts += ["", "### Undrifted windows in which a fault is told", "", markdown(("stated, at most", "seen"), lines)]
     lines = [(r["drift"], percent(r), said(r["told"])) for r in results["drifts"]]
-    parts += ["", "## Drift taken for a fault", "", markdown(("drift", "windows", "as"), lines)]
+    parts += ["", "### Drift taken for a fault", "", markdown(("drift", "windows", "as"), lines)]
     lines = [
         (r["fault"], f"{r['share']:.0%}", percent(r), f"{r['without']} of {r['of']}", f"{r['told']} of {r['of']}")
         for r in results["requests"]
     ]
     head = ("fault", "of the records", "streams with a request", "without the quarantine", "fault told")
-    return "\n".join([*parts, "", "## Requests", "", markdown(head, lines)]) + "\n"
+    return "\n".join([*parts, "", "### Requests", "", markdown(head, lines)]) + "\n"
 
 
 def percent(one: dict[str, Any]) -> str:
@@ -332,27 +323,19 @@ def said(counts: dict[str, int]) -> str:
     return "; ".join(f"{name} × {number}" for name, number in most) or "–"
 
 
-def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.watch.quality", description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="of every count; below 0.25 the files go to .bench")
-    parser.add_argument("--results", type=Path, help="the folder for the files")
-    given = parser.parse_args(arguments)
-    scale = given.scale
-    began, started = datetime.now(UTC).isoformat(timespec="minutes"), time.perf_counter()
-    results: dict[str, Any] = {"began": began, "command": " ".join(["python -m benchmarks.watch.quality", *arguments])}
-    for name, measure in (
-        ("named", lambda: named(max(1, round(20 * scale)), 40)),
-        ("false-alarms", lambda: false_alarms(max(1, round(20 * scale)), 500)),
-        ("drifts", lambda: drifts(max(1, round(10 * scale)), 20)),
-        ("requests", lambda: requests(max(1, round(10 * scale)))),
+def measure(plan: Plan, results: dict[str, Any]) -> None:
+    """Everything, `plan.quality` of each count."""
+
+    def many(count: int) -> int:
+        return max(1, round(count * plan.quality))
+
+    found: dict[str, Any] = {}
+    for name, work in (
+        ("named", lambda: named(many(20), 40)),
+        ("false-alarms", lambda: false_alarms(many(20), 500)),
+        ("drifts", lambda: drifts(many(10), 20)),
+        ("requests", lambda: requests(many(10))),
     ):
-        tell(f"== {name}")
-        results[name] = measure()
-    results |= {"machine": machine.describe(), "seconds": time.perf_counter() - started}
-    print(f"\n{text(results)}")
-    folder = given.results or (BENCH / "results" if scale < 0.25 else ROOT / "benchmarks" / "results")
-    write("watch-quality", results, text(results), folder, None)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+        tell(f"  quality: {name}")
+        found[name] = work()
+    results["quality"] = found

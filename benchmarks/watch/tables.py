@@ -88,6 +88,34 @@ def _percent(one: Part) -> str:
     return f"{one['value'] * 100:.1f} % ({one['low'] * 100:.1f} … {one['high'] * 100:.1f})"
 
 
+def inputs(found: Part) -> str:
+    """Windows in which inputs or predictions alarm."""
+    rows = [
+        (row["kind"], f"{row['alarming']} of {row['windows']}",
+         f"{_share(row['interval'][0])} … {_share(row['interval'][1])}", f"{row['alerts']} of {row['episodes']}")
+        for row in found["rows"]
+    ]  # fmt: skip
+    about = f"At one false alarm in {found['run_length']:,} records; a window has {found['window']}.\n\n"
+    return about + _table(("what happens", "windows that alarm", "95 %", "streams with an input alert"), rows)
+
+
+def cost(found: Part) -> str:
+    """Costs by policy, and their ratio to the oracle's."""
+    rows = [
+        (row["policy"], f"{row['retrainings']:.1f}", _number(row["staleness"]), _number(row["total"]),
+         f"{row['ratio']:.2f}", f"{row['interval'][0]:.2f} … {row['interval'][1]:.2f}")
+        for row in sorted(found["rows"], key=lambda row: row["total"])
+    ]  # fmt: skip
+    about = (
+        f"{found['rows'][0]['streams']} streams; means by stream, in units of the noise's variance, a retraining costs"
+        f" {found['retraining']:,.0f}. Everybody waits for {found['fresh']} fresh labels; labels come"
+        f" {found['late']} records late, a model is in use {found['training']} records after it was"
+        f" asked for. Ours and River's at a false alarm in {found['run_length']:,} labels.\n\n"
+    )
+    heads = ("policy", "retrainings", "staleness", "in all", "of the oracle's", "95 %")
+    return about + _table(heads, rows) + _problem(found)
+
+
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

@@ -178,6 +178,18 @@ def test_fresh_labels_of_a_concept_episode_are_those_since_the_evidence():
     assert moves(fewer, seen(10, alarm=True)) == ["alert", "awaiting_labels"]
 
 
+def test_labels_from_before_the_harm_are_not_fresh_where_only_harm_lets_an_episode_ask():
+    """Else a benign drift's labels, of the old relation, would train the model that is to know the new one."""
+    steps = [verdict(1), verdict(2), seen(20, grew=True)]
+    one = Episodes(Rules(2, 3, 250, 1, Policy("harm")))
+    one.on_labels([(pane, 100) for pane in range(22)])
+    assert moves(one, *steps) == ["alert", "error_grew", "awaiting_labels"]
+    assert [told.kind for told in one.on_labels([(22, 100)])] == ["retraining"]
+    drift = Episodes(Rules(2, 3, 250, 1, Policy("drift")))
+    drift.on_labels([(pane, 100) for pane in range(22)])
+    assert moves(drift, *steps) == ["alert", "retraining", "error_grew"]
+
+
 def test_cooldown_opens_nothing_and_the_state_goes_through_json():
     one = Episodes(Rules(2, 3, 0, 2))
     one.on_era(first=False)
