@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -68,6 +69,10 @@ class Episode(msgspec.Struct):
     harm_from: int = -1
     held: bool = False
 
+    def copy(self) -> Episode:
+        """It as it is now; the original goes on changing."""
+        return msgspec.structs.replace(self)
+
 
 class EpisodeState(msgspec.Struct):
     """All that the state machine remembers. `labels` counts labels by pane, from the oldest pane that can matter.
@@ -106,3 +111,8 @@ def cause_of(alarming: list[Judged]) -> str:
     """`prediction` where nothing but the prediction moved, else `covariate`."""
     moved = {stream.name for judged in alarming for stream in judged.streams if stream.alert}
     return "prediction" if moved == {"prediction"} else "covariate"
+
+
+def digest_of(*parts: str) -> str:
+    """An identifier that the same parts always give."""
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]

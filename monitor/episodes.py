@@ -8,12 +8,9 @@ model's era begins, or when M windows in a row are calm, by a far wider level th
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-import msgspec
-
-from longshore.monitor.episode_state import Episode, EpisodeState, Judged, Phase, Rules, Told, cause_of
+from longshore.monitor.episode_state import Episode, EpisodeState, Judged, Phase, Rules, Told, cause_of, digest_of
 from longshore.monitor.harm import ErrorSeen
 from longshore.monitor.policy import CONCEPT, LABEL, OF_LABELS
 from longshore.records import RetrainRequest, Window
@@ -63,7 +60,7 @@ class Episodes:
             return []
         self.state.phase = Phase.AWAITING_LABELS
         detail = {"reason": reason, "trigger_id": trigger_id, "attempt": episode.attempt}
-        told = Told("attempt_closed", detail, _copy(episode), self.state.phase)
+        told = Told("attempt_closed", detail, episode.copy(), self.state.phase)
         episode.back_off = self._rules.cooldown_windows * 2 ** min(episode.attempt - 1, 10)
         episode.labels_base = self._fresh_labels(episode)
         episode.attempt += 1
@@ -125,7 +122,7 @@ class Episodes:
         The streams are those of the last window of inputs: whether these have moved as well is in them.
         """
         episode = Episode(
-            id=_digest("episode", seen.version, str(seen.first_pane), CONCEPT),
+            id=digest_of("episode", seen.version, str(seen.first_pane), CONCEPT),
             version=seen.version,
             cause=CONCEPT,
             first_pane=seen.first_pane,
@@ -143,7 +140,7 @@ class Episodes:
             self._harmful_from(episode, seen.first_pane)
             first, episode.harm, episode.calm_errors = not episode.harm, seen.evidence, 0
             if first:
-                told = [Told("error_grew", seen.detail, _copy(episode), self.state.phase)]
+                told = [Told("error_grew", seen.detail, episode.copy(), self.state.phase)]
         elif seen.complete and seen.calm:
             episode.calm_errors += 1
         elif seen.complete:
@@ -170,7 +167,7 @@ class Episodes:
         first, last = alarming[0], alarming[-1]
         parts = (first.version, str(first.first_pane), *([cause] if cause == LABEL else []))
         episode = Episode(
-            id=_digest("episode", *parts),
+            id=digest_of("episode", *parts),
             version=first.version,
             cause=cause,
             first_pane=first.first_pane,
@@ -183,7 +180,7 @@ class Episodes:
 
     def _opened(self, episode: Episode, detail: dict[str, Any]) -> list[Told]:
         self.state.phase = Phase.ALARM
-        alert = Told("alert", detail, _copy(episode), Phase.ALARM)
+        alert = Told("alert", detail, episode.copy(), Phase.ALARM)
         return [alert, *(self._ask() or self._await_once(episode))]
 
     def _within(self, episode: Episode) -> list[Told]:
@@ -199,7 +196,7 @@ class Episodes:
         told = []
         if not episode.harm and (expected := self._expected_harm()):
             episode.harm = expected
-            told = [Told("error_grew", expected, _copy(episode), state.phase)]
+            told = [Told("error_grew", expected, episode.copy(), state.phase)]
         return told + (self._ask() or self._await_once(episode))
 
     def _expected_harm(self) -> dict[str, Any]:
@@ -213,11 +210,9 @@ class Episodes:
         if self.state.phase is not Phase.ALARM or not self._may_ask(episode) or episode.held:
             return []
         self.state.phase = Phase.AWAITING_LABELS
-        detail = {
-            "fresh_labels": self._fresh_labels(episode) - episode.labels_base,
-            "needed": self._rules.min_fresh_labels,
-        }
-        return [Told("awaiting_labels", detail, _copy(episode), self.state.phase)]
+        fresh = self._fresh_labels(episode) - episode.labels_base
+        detail = {"fresh_labels": fresh, "needed": self._rules.min_fresh_labels}
+        return [Told("awaiting_labels", detail, episode.copy(), self.state.phase)]
 
     def _ask(self) -> list[Told]:
         """The request, where labels suffice, the back-off is over and the drift is still there."""
@@ -232,7 +227,7 @@ class Episodes:
         if self._rules.policy.spent(self.state.asked, self.state.now):
             return self._hold(episode)
         parts = (episode.version, episode.cause, str(episode.first_pane), str(episode.attempt))
-        episode.trigger_id = _digest(*parts)
+        episode.trigger_id = digest_of(*parts)
         request = RetrainRequest(
             trigger_id=episode.trigger_id,
             cause=episode.cause,
@@ -245,10 +240,10 @@ class Episodes:
         )
         detail = {"trigger_id": episode.trigger_id, "attempt": episode.attempt, "fresh_labels": have}
         if self._rules.policy.dry_run:
-            return [Told("would_request", detail | {"evidence": request.evidence}, _copy(episode), self.state.phase)]
+            return [Told("would_request", detail | {"evidence": request.evidence}, episode.copy(), self.state.phase)]
         self.state.phase, episode.held = Phase.RETRAINING, False
         self.state.asked = [*self._rules.policy.within_days(self.state.asked, self.state.now), self.state.now]
-        return [Told("retraining", detail, _copy(episode), self.state.phase, request)]
+        return [Told("retraining", detail, episode.copy(), self.state.phase, request)]
 
     def _may_ask(self, episode: Episode) -> bool:
         """Whether the policy lets it ask; a dry run asks once."""
@@ -272,11 +267,11 @@ class Episodes:
         policy, state = self._rules.policy, self.state
         asked = len(policy.within_days(state.asked, state.now))
         detail = {"requests": asked, "budget": policy.budget, "days": policy.budget_days}
-        return [Told("over_budget", detail, _copy(episode), state.phase)]
+        return [Told("over_budget", detail, episode.copy(), state.phase)]
 
     def _resolve(self, episode: Episode, reason: str) -> list[Told]:
         self.state.episode = None
-        return [Told("resolved", {"reason": reason}, _copy(episode), Phase.OK)]
+        return [Told("resolved", {"reason": reason}, episode.copy(), Phase.OK)]
 
     def _fresh_labels(self, episode: Episode) -> int:
         return sum(n for pane, n in self.state.labels.items() if pane >= max(episode.first_pane, episode.harm_from))
@@ -298,11 +293,3 @@ class Episodes:
     def _forget_labels(self) -> None:
         oldest = self._oldest_pane()
         self.state.labels = {pane: number for pane, number in self.state.labels.items() if pane >= oldest}
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
-
-
-def _copy(episode: Episode) -> Episode:
-    return msgspec.structs.replace(episode)
