@@ -15,7 +15,7 @@ from longshore.pages.wording import count_text, time_text
 from longshore.records import DriftEvent, ModelEvent
 from longshore.tracing.drift import Told
 
-QUIET = ("verdict", "performance", "era")
+QUIET = ("verdict", "performance", "labels", "fairness", "era")
 """Kinds that change nothing: every other one is listed."""
 
 REMEMBERED = 400

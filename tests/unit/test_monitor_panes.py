@@ -19,7 +19,7 @@ from longshore.monitor.counts import CHUNK, MOST_PANES
 from longshore.monitor.decide import decide_all
 from longshore.monitor.frames import LARGEST
 from longshore.monitor.lookup import LEAST_EDGES, Lookup, Table
-from longshore.monitor.messages import NEVER, Counted, decode, encode, in_pieces, pack, pack_narrow, unpack
+from longshore.monitor.messages import NEVER, NEWEST, Counted, decode, encode, in_pieces, pack, pack_narrow, unpack
 from longshore.monitor.panes import FUTURE_MS, Tally
 from longshore.schema import Kind
 
@@ -115,8 +115,8 @@ def test_labels_count_by_the_event_time_of_their_record():
 def test_pane_messages_are_refused_when_newer_or_damaged():
     message = Counted(0, 1, 0, 0, 0, [])
     assert decode(encode(message)) == message
-    with pytest.raises(FormatError, match="format 4"):
-        decode(msgspec.json.encode({"kind": "counts", "format": 4}))
+    with pytest.raises(FormatError, match=f"format {NEWEST + 1}"):
+        decode(msgspec.json.encode({"kind": "counts", "format": NEWEST + 1}))
     with pytest.raises(FormatError, match="damaged"):
         decode(b'{"kind":"nonsense"}')
     with pytest.raises(FormatError, match="damaged"):
