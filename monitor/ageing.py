@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from longshore.monitor.episode_state import EpisodeState, Phase, Rules
-from longshore.monitor.policy import DAY_MS
 from longshore.records import RetrainRequest, Window
+from longshore.slots import DAY_MS
 
 AGE = "age"
 """The cause of a request that only a model's age makes."""

@@ -17,11 +17,11 @@ from longshore.monitor.layout import FineLayout
 from longshore.monitor.quality.chance import at_least, least_unlikely
 from longshore.monitor.quality.faults import Fault, FaultKind
 from longshore.monitor.quality.judge import QualityRules
-from longshore.monitor.quality.numeric import PART, TIMES, USUAL, WHOLE, numeric_faults
+from longshore.monitor.quality.numeric import WHOLE, numeric_faults, pile
 from longshore.monitor.quality.stream import Seen, alike
 from longshore.monitor.quality.units import FACTORS, GROSS, factor_text
 from longshore.monitor.significance import LEAST_REFERENCE, outside_p
-from longshore.pages.wording import share_text, value_text
+from longshore.pages.wording import share_text
 from longshore.profile import Ints, Profile
 
 TESTS = 4
@@ -83,20 +83,16 @@ def _unreadable(name: str, rows: int, reference: int, unreadable: Mapping[str, i
 def _constant(seen: Seen, limit: float) -> list[Fault]:
     """All labels, or many more, are one number in the reference's range. Asked first: 0 is all in a tiny unit, too."""
     values, reference = np.where(seen.beyond(), 0, seen.values), seen.reference
-    n, m, at = int(seen.values.sum()), int(reference.sum()), int(np.argmax(values))
-    if not n or not seen.single(np.arange(len(values)) == at):
+    at = int(np.argmax(values))
+    if not seen.values.sum() or not seen.single(np.arange(len(values)) == at):
         return []
-    share, expected = float(values[at] / n), float(reference[at] / m)
-    grown = share - expected >= PART and share >= TIMES * expected
-    if not (share >= WHOLE and expected <= USUAL) and not (
-        grown and alike(np.delete(reference, at), np.delete(seen.values, at))
-    ):
+    found = pile(seen, at, values, reference)
+    if not found.whole and not (found.grown and alike(np.delete(reference, at), np.delete(seen.values, at))):
         return []
-    p = min(1.0, len(values) * at_least(int(values[at]), n, int(reference[at]), m))
-    if p > limit:
+    if found.p > limit:
         return []
-    value = value_text(float(seen.sums[at]) / seen.profile.scale / int(values[at]), 6)
+    share, expected, value = found.share, found.expected, found.value
     text = (
         f"{seen.name}: {share_text(share)} of the labels are {value}; {share_text(expected)} are about that in training"
     )
-    return [Fault(FaultKind.FROZEN, seen.name, share, expected, WHOLE, p, text, about=value)]
+    return [Fault(FaultKind.FROZEN, seen.name, share, expected, WHOLE, found.p, text, about=value)]

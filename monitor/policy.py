@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from longshore.slots import DAY_MS
+
 CONCEPT = "concept"
 """The cause of an episode that errors opened."""
 
@@ -19,8 +21,6 @@ LABEL = "label"
 
 OF_LABELS = (CONCEPT, LABEL)
 """Causes that calm inputs do not end."""
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

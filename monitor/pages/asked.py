@@ -12,11 +12,8 @@ from longshore.monitor.pages.story import outcome_text, step_text
 from longshore.pages import document
 from longshore.pages.markup import Markup, tag
 from longshore.pages.wording import count_text, time_text
-from longshore.records import DriftEvent, ModelEvent
+from longshore.records import OF_WINDOWS, DriftEvent, ModelEvent
 from longshore.tracing.drift import Told
-
-QUIET = ("verdict", "performance", "labels", "fairness", "era")
-"""Kinds that change nothing: every other one is listed."""
 
 REMEMBERED = 400
 """State changes kept, the newest."""
@@ -69,7 +66,7 @@ class Asked:
 
     def add(self, told: Told) -> None:
         """Take in the next event."""
-        if told.event.kind in QUIET:
+        if told.event.kind in OF_WINDOWS:
             return
         self._left_out += len(self.found) == REMEMBERED
         self.found.append(Change(told.written_at, told.event))

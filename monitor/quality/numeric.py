@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from longshore.monitor.quality.chance import at_least
@@ -9,6 +11,7 @@ from longshore.monitor.quality.faults import Fault, FaultKind
 from longshore.monitor.quality.stream import Seen, alike
 from longshore.monitor.quality.units import wrong_unit
 from longshore.pages.wording import share_text, value_text
+from longshore.profile import Ints
 
 WHOLE = 0.98
 """A value with this share of all is the only one there is, but for a few that were on their way."""
@@ -59,19 +62,48 @@ def _frozen(seen: Seen, limit: float) -> list[Fault]:
     """One bin has nearly all values; or far more than it had, while the others are distributed as ever."""
     inside = ~seen.beyond()
     values, reference = np.where(inside, seen.values, 0), np.where(inside, seen.reference, 0)
-    n, m = int(seen.values.sum()), int(seen.reference.sum())
-    at = int(np.argmax(values / n - reference / m))
-    share, expected = float(values[at] / n), float(reference[at] / m)
-    whole = share >= WHOLE and expected <= USUAL
-    grown = share - expected >= PART and share >= TIMES * expected
-    if not whole and not (grown and alike(np.delete(reference, at), np.delete(values, at))):
+    found = pile(seen, int(np.argmax(values / seen.values.sum() - reference / seen.reference.sum())), values, reference)
+    if not found.whole and not (found.grown and alike(np.delete(reference, found.at), np.delete(values, found.at))):
         return []
-    p = min(1.0, len(values) * at_least(int(values[at]), n, int(reference[at]), m))
-    if p > limit:
+    if found.p > limit:
         return []
-    value = value_text(float(seen.sums[at]) / seen.profile.scale / int(values[at]), 6)
+    share, expected, value = found.share, found.expected, found.value
     text = (
         f"{seen.name} stands still at about {value} in {share_text(share)} of the values; {share_text(expected)} do so"
     )
-    bound = WHOLE if whole and not grown else max(expected + PART, TIMES * expected)
-    return [Fault(FaultKind.FROZEN, seen.name, share, expected, bound, p, f"{text} in the reference", about=value)]
+    bound = WHOLE if found.whole and not found.grown else max(expected + PART, TIMES * expected)
+    return [
+        Fault(FaultKind.FROZEN, seen.name, share, expected, bound, found.p, f"{text} in the reference", about=value)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """A value bin `at` which more values may lie than did: its share of a window's values and of the reference's.
+
+    `p`: of so many by chance, whichever bin it were; `value`: their mean, in words; empty where there are none.
+    """
+
+    at: int
+    share: float
+    expected: float
+    p: float
+    value: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is nearly all there is, and was not in the reference."""
+        return self.share >= WHOLE and self.expected <= USUAL
+
+    @property
+    def grown(self) -> bool:
+        """Whether it has far more than it had."""
+        return self.share - self.expected >= PART and self.share >= TIMES * self.expected
+
+
+def pile(seen: Seen, at: int, values: Ints, reference: Ints) -> Pile:
+    """Bin `at` of these counts, int64[value bins], as shares of all that the window and the reference have."""
+    n, m, here = int(seen.values.sum()), int(seen.reference.sum()), int(values[at])
+    p = min(1.0, len(values) * at_least(here, n, int(reference[at]), m))
+    value = value_text(float(seen.sums[at]) / seen.profile.scale / here, 6) if here else ""
+    return Pile(at, float(here / n), float(reference[at] / m), p, value)

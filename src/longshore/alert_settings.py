@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from longshore.records import OF_WINDOWS
+
 CLOSED = ConfigDict(frozen=True, extra="forbid")
 """As `config.Section`, which imports from here: frozen, and without unknown keys. (Shared through a third module, ruff
 no longer sees that these are pydantic models, and takes their defaults for class attributes.)"""
@@ -40,7 +42,7 @@ class AlertSettings(BaseModel):
     webhooks: dict[str, WebhookSettings] = {}
     alertmanagers: dict[str, SecretStr] = {}
     log: bool = True
-    quiet_kinds: tuple[str, ...] = ("verdict", "era", "performance", "labels", "fairness")
+    quiet_kinds: tuple[str, ...] = OF_WINDOWS
     timeout_s: float = Field(default=10.0, gt=0, le=30)
     backoff_s: float = Field(default=1.0, gt=0)
     max_backoff_s: float = Field(default=60.0, gt=0)

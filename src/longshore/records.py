@@ -126,6 +126,10 @@ class RetrainRequest(msgspec.Struct, frozen=True):
     evidence: dict[str, Any] = {}
 
 
+OF_WINDOWS = ("verdict", "era", "performance", "labels", "fairness")
+"""Kinds of drift events that come with every window or era, and are no change of state by themselves."""
+
+
 class ModelEventKind(StrEnum):
     """What happened to a version."""
 

@@ -85,7 +85,7 @@ CALM: dict[Series, Motion] = {
     transactions("committed"): Rise(10), transactions("aborted"): Rise(0), GENERATION: Hold(1),
     SERVED_GENERATION: Hold(1), PENDING: Hold(0), REFUSED_MODEL: Hold(None), SERVED: Rise(20), SERVE_FAILED: Rise(0),
     BEAT_COUNT: Now(), BEAT_DECIDE: Now(), COUNTED: Rise(100), WATERMARK: Now(), VERDICT: Now(),
-    FAILED_TRAINING: Hold(None), DRIFT: Hold(0), FAULT: Hold(0), ERROR_GREW: Hold(0), UNFAIR: Hold(0),
+    FAILED_TRAINING: Hold(None), DRIFT: Hold(0), FAULT: Hold(0), ERROR_GREW: Hold(0), UNFAIR: Hold(None),
     OLDEST: Hold(0),
     REFUSED_ALERT: Hold(None),
 }  # fmt: skip

@@ -78,7 +78,9 @@ def sampled(story: Story, end_s: float) -> dict[Series, list[float | None]]:
 
 
 def written(values: list[float | None]) -> str:
-    return " ".join("_" if value is None else f"{value:.12g}" for value in values)
+    """As promtool reads them; a series that goes away ends with the mark that Prometheus then writes."""
+    gone = ("stale" if before is not None else "_" for before in [None, *values])
+    return " ".join(mark if value is None else f"{value:.12g}" for mark, value in zip(gone, values, strict=False))
 
 
 def labelled(series: Series) -> str:

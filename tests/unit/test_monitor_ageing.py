@@ -13,8 +13,9 @@ from longshore.monitor.ageing import AGE, Ageing
 from longshore.monitor.decide import decide_all
 from longshore.monitor.episodes import EpisodeState, Phase, Rules
 from longshore.monitor.messages import LabelsSeen, encode
-from longshore.monitor.policy import DAY_MS, Policy
+from longshore.monitor.policy import Policy
 from longshore.monitor.snapshots import load_snapshot
+from longshore.slots import DAY_MS
 
 A_PANE = PANE_MS // STEP_MS
 DAYS = 8 * PANE_MS / DAY_MS

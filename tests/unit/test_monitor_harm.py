@@ -10,9 +10,10 @@ from longshore.monitor.episode_state import Episode, EpisodeState, Judged, Phase
 from longshore.monitor.episodes import Episodes
 from longshore.monitor.harm import ErrorSeen, HarmSettings, HarmState, HarmWatch
 from longshore.monitor.messages import decode
-from longshore.monitor.policy import DAY_MS, Policy
+from longshore.monitor.policy import Policy
 from longshore.monitor.snapshots import load_snapshot
 from longshore.records import Moved, Window
+from longshore.slots import DAY_MS
 
 
 def run(messages=None, **given):

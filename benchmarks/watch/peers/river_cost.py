@@ -10,14 +10,13 @@ of its window after the cut, Page-Hinkley, which tells no place, from the alarm.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from river import drift
+from river_losses import adwin, hinkley, tuned
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from cost_world import FRESH, LATE, PANE, TRAINING, Stream, stream
@@ -25,39 +24,10 @@ from cost_world import FRESH, LATE, PANE, TRAINING, Stream, stream
 STEPS, CLEAN = 8, 400_000
 
 
-def _adwin(strictness: float) -> Any:
-    return drift.ADWIN(delta=10.0**-strictness, grace_period=10)
-
-
-def _hinkley(strictness: float) -> Any:
-    return drift.PageHinkley(threshold=10.0**strictness, min_instances=30, delta=0.005)
-
-
 DETECTORS: dict[str, tuple[Callable[[float], Any], float, float]] = {
-    "River ADWIN": (_adwin, 0.0, 9.0),
-    "River Page-Hinkley": (_hinkley, 0.3, 4.0),
+    "River ADWIN": (adwin, 0.0, 9.0),
+    "River Page-Hinkley": (hinkley, 0.3, 4.0),
 }
-
-
-def run_length(make: Callable[[float], Any], strictness: float, values: list[float]) -> float:
-    """Values over alarms, beginning anew after each."""
-    alarms, detector = 0, make(strictness)
-    for value in values:
-        detector.update(value)
-        if detector.drift_detected:
-            alarms, detector = alarms + 1, make(strictness)
-    return len(values) / alarms if alarms else math.inf
-
-
-def tuned(make: Callable[[float], Any], low: float, high: float, values: list[float], wanted: float) -> float:
-    """The least strictness, by bisection, with the wanted run length."""
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        if run_length(make, middle, values) >= wanted:
-            high = middle
-        else:
-            low = middle
-    return high
 
 
 def asked(one: Stream, make: Callable[[], Any], loss: Callable[[Any], Any]) -> list[int]:
@@ -86,10 +56,9 @@ def main() -> None:
     found = []
     for name, (make, low, high) in DETECTORS.items():
         for given, loss in losses.items():
-            values = loss(clean).tolist()
-            strictness = tuned(make, low, high, values, wanted)
+            values = loss(clean)[None]
+            strictness, reached = tuned(make, low, high, values, wanted=wanted, steps=STEPS)
             times = [asked(stream(seed), lambda: make(strictness), loss) for seed in range(runs)]  # noqa: B023
-            reached = run_length(make, strictness, values)
             found.append(
                 {"detector": name, "input": given, "setting": strictness, "run_length": reached, "asked": times}
             )

@@ -23,17 +23,19 @@ STEPS = 9
 WANTED = 10_000
 
 
-def _adwin(strictness: float) -> Any:
+def adwin(strictness: float) -> Any:
+    """Stricter: alarms less often."""
     return drift.ADWIN(delta=10.0**-strictness, grace_period=10)
 
 
-def _hinkley(strictness: float) -> Any:
+def hinkley(strictness: float) -> Any:
+    """Stricter: alarms less often."""
     return drift.PageHinkley(threshold=10.0**strictness, min_instances=30, delta=0.005)
 
 
 DETECTORS: dict[str, tuple[Callable[[float], Any], float, float]] = {
-    "River ADWIN": (_adwin, 0.0, 9.0),
-    "River Page-Hinkley": (_hinkley, 0.3, 3.0),
+    "River ADWIN": (adwin, 0.0, 9.0),
+    "River Page-Hinkley": (hinkley, 0.3, 3.0),
 }
 """How one is made of its strictness, and between which its right one lies."""
 
@@ -51,11 +53,19 @@ def run_length(make: Callable[[float], Any], strictness: float, streams: Any) ->
     return float(streams.size / alarms) if alarms else math.inf
 
 
-def tuned(make: Callable[[float], Any], low: float, high: float, streams: Any) -> tuple[float, float]:
+def tuned(
+    make: Callable[[float], Any],
+    low: float,
+    high: float,
+    streams: Any,
+    *,
+    wanted: float = WANTED,
+    steps: int = STEPS,
+) -> tuple[float, float]:
     """The least strictness, by bisection, whose run length is at least the wanted one, and that."""
-    for _ in range(STEPS):
+    for _ in range(steps):
         middle = (low + high) / 2
-        if run_length(make, middle, streams) >= WANTED:
+        if run_length(make, middle, streams) >= wanted:
             high = middle
         else:
             low = middle

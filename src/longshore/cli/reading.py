@@ -1,13 +1,44 @@
-"""How far a long read of a topic is, on stderr: one line that moves on a terminal, a line now and then otherwise."""
+"""How far a long read is, on stderr: one line that moves on a terminal, a line now and then otherwise."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-QUIET_S = 2.0
-"""A read that takes less says nothing."""
-MOVING_S, LINE_S = 0.2, 10.0
+import click
+
+MOVING_S = 0.2
+
+
+class ReadingLine:
+    """Says nothing of what takes less than `quiet_s`; off a terminal, a line comes every `line_s`."""
+
+    def __init__(self, quiet_s: float = 2.0, line_s: float = 10.0) -> None:
+        self._moving = sys.stderr.isatty()
+        self._quiet_s, self._every_s = quiet_s, MOVING_S if self._moving else line_s
+        self._began = self._told = time.monotonic()
+        self._shown = False
+
+    def begin(self) -> None:
+        """Another read begins."""
+        self._began = time.monotonic()
+        self.clear()
+
+    def due(self) -> float:
+        """Seconds since the read began, where it is time to tell of it; else 0."""
+        now = time.monotonic()
+        return 0.0 if now - self._began < self._quiet_s or now - self._told < self._every_s else now - self._began
+
+    def show(self, text: str) -> None:
+        """Tell."""
+        self._told, self._shown = time.monotonic(), True
+        click.echo(f"\r\x1b[K{text}" if self._moving else text, err=True, nl=not self._moving)
+
+    def clear(self) -> None:
+        """Take the moving line away."""
+        if self._shown and self._moving:
+            click.echo("\r\x1b[K", err=True, nl=False)
+        self._shown = False
 
 
 class Reading:
@@ -15,26 +46,15 @@ class Reading:
 
     def __init__(self, topic: str, messages: int) -> None:
         self._topic, self._messages = topic, messages
-        self._began = self._told = time.monotonic()
-        self._moving = sys.stderr.isatty()
-        self._shown = False
+        self._line = ReadingLine()
         self._read = 0
+        self.clear = self._line.clear
 
     def add(self, offsets: int) -> None:
         """So many more offsets lie behind the reader."""
         self._read += offsets
-        now = time.monotonic()
-        if now - self._began < QUIET_S or now - self._told < (MOVING_S if self._moving else LINE_S):
-            return
-        self._told, self._shown = now, True
-        share = self._read / max(self._messages, self._read, 1)
-        rate = self._read / (now - self._began)
-        text = f"reading {self._topic}: {self._read:,} of {self._messages:,} offsets, {share:.0%}, {rate:,.0f}/s"
-        sys.stderr.write(f"\r{text}\x1b[K" if self._moving else f"{text}\n")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Take the moving line away."""
-        if self._shown and self._moving:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        if took := self._line.due():
+            share, rate = self._read / max(self._messages, self._read, 1), self._read / took
+            self._line.show(
+                f"reading {self._topic}: {self._read:,} of {self._messages:,} offsets, {share:.0%}, {rate:,.0f}/s"
+            )

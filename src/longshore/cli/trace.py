@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from datetime import UTC, datetime
 
 import click
 
 from longshore.cli.app import App, output_option, pass_app, print_json
+from longshore.cli.reading import ReadingLine
 from longshore.cli.trace_text import terminal_width
 from longshore.cli.trace_view import lines
 from longshore.errors import EXIT_FAILED
@@ -110,37 +109,25 @@ def _by_id(
 
 
 class _Progress:
-    """Says on stderr how far a long read is: one line that moves on a terminal, a line now and then otherwise."""
+    """Says on stderr how far a long read is."""
 
     def __init__(self) -> None:
-        self._began = self._told = time.monotonic()
+        self._line = ReadingLine(QUIET_S, LINE_S)
         self._stretch: Stretch | None = None
-        self._moving = sys.stderr.isatty()
-        self._shown = False
 
     def __enter__(self) -> _Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._clear()
+        self._line.clear()
 
     def __call__(self, stretch: Stretch, start: int, position: int, stop: int) -> None:
-        now = time.monotonic()
         if stretch is not self._stretch:
-            self._stretch, self._began = stretch, now
-            self._clear()
-        if now - self._began < QUIET_S or now - self._told < (0.2 if self._moving else LINE_S):
-            return
-        self._told, self._shown = now, True
-        share = (position - start) / max(1, stop - start)
-        rate = (position - start) / (now - self._began)
-        text = (
-            f"searching the {stretch.what} in {stretch.topic}/{stretch.partition}: offset {position:,} of {stop:,}, "
-            f"{share:.0%}, {rate:,.0f}/s"
-        )
-        click.echo(f"\r\x1b[K{text}" if self._moving else text, err=True, nl=not self._moving)
-
-    def _clear(self) -> None:
-        if self._shown and self._moving:
-            click.echo("\r\x1b[K", err=True, nl=False)
-        self._shown = False
+            self._stretch = stretch
+            self._line.begin()
+        if took := self._line.due():
+            share, rate = (position - start) / max(1, stop - start), (position - start) / took
+            self._line.show(
+                f"searching the {stretch.what} in {stretch.topic}/{stretch.partition}: offset {position:,} of {stop:,},"
+                f" {share:.0%}, {rate:,.0f}/s"
+            )

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tests.faults.trainer_chaos.launch import RENEWING, STEPS, apart
+
 import longshore.cli.monitor
 import longshore.cli.train
 import longshore.kafka.exactly_once
@@ -31,10 +33,6 @@ from longshore.records import RetrainRequest
 from longshore.trainer.gate import Decision, Verdict
 
 DOOM, DIED, FITS = "doom.json", "died.log", "fits.log"
-RENEWING = "claim"
-"""The thread that renews a claim (`longshore.trainer.service`)."""
-STEPS = ("fsync", "link", "rename", "unlink")
-"""Everything by which a file of the registry comes to be, and goes."""
 TRAINING_S = 0.3
 REJECTED_EVERY = 5
 POINTS = ("sent", "offsets", "before the commit", "after the commit")
@@ -65,12 +63,7 @@ def rejected(request: RetrainRequest) -> bool:
 
 
 def _run(arguments: list[str], environment: dict[str, str], folder: str, log: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is the runner's
-    os.environ.clear()
-    os.environ.update(environment)
-    with open(log, "ab", buffering=0) as out:  # noqa: PTH123  (its descriptor becomes the process's own)
-        os.dup2(out.fileno(), 1)
-        os.dup2(out.fileno(), 2)
+    apart(environment, log)
     doom = _Doom(Path(folder), "train" if arguments[0] == "train" else arguments[2])
     if doom.role == "train":
         _quick_training(Path(folder))

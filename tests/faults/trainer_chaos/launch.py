@@ -46,13 +46,18 @@ def start(
     return process
 
 
-def _run(arguments: list[str], environment: dict[str, str], log: str, last_step: int | None) -> None:
+def apart(environment: dict[str, str], log: str) -> None:
+    """Make a forked process one of its own: environment, output, and no part in the terminal's interrupts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is the runner's
     os.environ.clear()
     os.environ.update(environment)
     with open(log, "ab", buffering=0) as out:  # noqa: PTH123  (its descriptor becomes the process's own)
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
+
+
+def _run(arguments: list[str], environment: dict[str, str], log: str, last_step: int | None) -> None:
+    apart(environment, log)
     longshore.monitor.reference.build_profile = lambda *_, **__: b"no profile"  # type: ignore[assignment]
     if last_step is not None:
         _arm(last_step)
