@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import os
 import sys
@@ -29,11 +30,8 @@ def one_arena() -> None:
     18 KB stay behind with each swap. Python's threads take turns anyway. Who sets MALLOC_ARENA_MAX decides
     for themselves. Elsewhere than on Linux with glibc, nothing.
     """
-    if "MALLOC_ARENA_MAX" in os.environ or not sys.platform.startswith("linux"):
-        return
-    option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if option is not None:
-        option(ARENA_MAX, 1)
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        _call("mallopt", ARENA_MAX, 1)
 
 
 def trim_heap() -> None:
@@ -41,8 +39,17 @@ def trim_heap() -> None:
 
     Elsewhere than on Linux with glibc, nothing.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    _call("malloc_trim", 0)
+
+
+def _call(name: str, *arguments: int) -> None:
+    """Call a function of glibc; where there is none of that name (musl, other systems), nothing."""
+    function = getattr(_libc(), name, None)
+    if function is not None:
+        function(*arguments)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL | None:
+    """One for the process: each object of this kind makes classes of its own, and CPython never frees them."""
+    return ctypes.CDLL(None) if sys.platform.startswith("linux") else None

@@ -40,10 +40,9 @@ class App:
 pass_app = click.make_pass_decorator(App)
 
 
-def projector_for(app: App) -> Projector:
+def projector_for(app: App, registry: Registry) -> Projector:
     """A projector to whichever of Redis and Kafka the settings name."""
     settings = app.settings
-    registry = Registry.open(settings.registry(), settings.model)
     cache = ModelCache(settings.redis_url.get_secret_value()) if settings.redis_url else None
     log = ModelEventLog(settings, app.topics.models) if settings.bootstrap_servers else None
     return Projector(settings, registry, cache, log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from longshore.cli.app import App, projector_for
 from longshore.errors import LongshoreError
 from longshore.kafka.admin import create_topics
+from longshore.registry import Registry
 from longshore.service import configure_logs
 
 
@@ -21,4 +22,5 @@ def converge(app: App) -> list[str]:
         except LongshoreError as error:
             waiting.append(f"model.events: {error}")
             app = App(settings.model_copy(update={"bootstrap_servers": None}))
-    return waiting + projector_for(app).tick()
+    registry = Registry.open(app.settings.registry(), app.settings.model)
+    return waiting + projector_for(app, registry).tick()

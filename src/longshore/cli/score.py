@@ -50,7 +50,7 @@ def score(app: App, /, instance: str | None, source: Path | None, **file: Any) -
         create_topics(settings, app.topics.specs(settings))
         registry = Registry.open(settings.registry(), settings.model)
         cache = ModelCache(settings.redis_url.get_secret_value()) if settings.redis_url else None
-        projector = projector_for(app)
+        projector = projector_for(app, registry)
         run(
             settings,
             app.schema,

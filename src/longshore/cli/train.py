@@ -118,7 +118,7 @@ def train(
 
 def _run_once(app: App, registry: Registry, trigger_id: str, taken: Callable[[], TrainingSet]) -> Outcome:
     with _progress() as report:
-        runner = _trainer(app, registry, "train", report, projector_for(app).tick)
+        runner = _trainer(app, registry, "train", report, projector_for(app, registry).tick)
         return runner.run(trigger_id, taken, reason="batch training")
 
 
@@ -156,7 +156,7 @@ def _follow(app: App, instance: str | None, label_wait_s: float, schedule: str |
         name = instance or instance_id(settings, "trainer")
         create_topics(settings, app.topics.specs(settings))
         registry = Registry.open(settings.registry(), settings.model)
-        projector = projector_for(app)
+        projector = projector_for(app, registry)
         dataset = StreamDataset(settings, app.schema)
 
         def work(request: RetrainRequest, check: Callable[[], None]) -> Outcome:
