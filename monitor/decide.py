@@ -22,8 +22,7 @@ from longshore.monitor.fairness_watch import FairnessTold, FairnessWatch
 from longshore.monitor.harm import ErrorSeen, HarmWatch
 from longshore.monitor.kpis import KpiWatch
 from longshore.monitor.label_decisions import LabelDecisions
-from longshore.monitor.loss_test import LossEvidence
-from longshore.monitor.messages import Counted, Errors, Idle, LabelsSeen, ModelMoved, PaneMessage
+from longshore.monitor.messages import Counted, Errors, Idle, KpiSeen, LabelsSeen, ModelMoved, PaneMessage
 from longshore.monitor.models import Profiles
 from longshore.monitor.packing import pack_counts, unpack_counts
 from longshore.monitor.policy import OF_LABELS
@@ -42,7 +41,10 @@ NOTHING = Window(0, 0, 0)
 
 
 class Decider:
-    """Applies pane messages in the order of their offsets. `quarantine`: the data-quality faults that last."""
+    """Applies pane messages in the order of their offsets.
+
+    `quarantine`: the data-quality faults that last; `harm`: what labels say; `fairness`, `kpis`: of groups, of users.
+    """
 
     def __init__(self, settings: DeciderSettings, profiles: Profiles, snapshot: Snapshot | None = None) -> None:
         self._settings, self._offset = settings, snapshot.offset if snapshot else 0
@@ -52,21 +54,20 @@ class Decider:
         self._episodes = Episodes(settings.rules, snapshot.episodes if snapshot else None)
         self._read = snapshot.read if snapshot else {}
         self._rebuilt: dict[int, int] = {}
-        self._last_window = snapshot.last_window if snapshot else NOTHING
-        self._last_index = snapshot.last_index if snapshot else -1
+        self._last_window, self._last_index = snapshot.last if snapshot else (NOTHING, -1)
         self._steps = [unpack_counts(step) for step in snapshot.steps] if snapshot else []
         self._judge = Judge(settings.alarm, settings.thresholds, settings.pane_ms, settings.sample_rows > 0)
         self._ahead = LookAhead(settings.pane_ms, snapshot.look if snapshot else None)
         self.quarantine = Quarantine(settings.quality, snapshot.quarantine if snapshot else None)
         self._episodes.held = self.quarantine.holds
-        self._harm = HarmWatch(settings.harm, profiles, settings.pane_ms, snapshot.harm if snapshot else None)
+        self.harm = HarmWatch(settings.harm, profiles, settings.pane_ms, snapshot.harm if snapshot else None)
         age = snapshot.age if snapshot else None
         self._ageing = Ageing(settings.rules, settings.max_age_days, settings.pane_ms, age)
         by_group = snapshot.by_group if snapshot else None
         self.fairness = FairnessWatch(settings.fairness, profiles, settings.pane_ms, by_group)
         if snapshot and snapshot.harm is None:  # from before there were labels in it
-            self._harm.begin(snapshot.windows.era.version)
-        self._kpis = KpiWatch(settings.kpis, snapshot.kpis if snapshot else None)
+            self.harm.begin(snapshot.windows.era.version)
+        self.kpis = KpiWatch(settings.kpis, snapshot.kpis if snapshot else None)
         self._labels = LabelDecisions(settings, profiles, self.quarantine, self._episodes, snapshot)
 
     @property
@@ -83,11 +84,6 @@ class Decider:
     def watermark_ms(self) -> int | None:
         """The event time all partitions have reached."""
         return self._watermark.current()
-
-    @property
-    def loss_evidence(self) -> LossEvidence | None:
-        """How the loss test of the version in use stands; None where none is made, or no label has come."""
-        return self._harm.stands()
 
     def rebuild(self, offset: int, value: bytes | None) -> None:
         """Read a message from before the snapshot again, for the panes that were open then."""
@@ -110,6 +106,9 @@ class Decider:
         if isinstance(message, Errors):
             self._errors(message, outputs)
             return outputs  # labels move no watermark, so nothing closes by them
+        if isinstance(message, KpiSeen):
+            outputs.events += self._kpi_events(self.kpis.measured(message.seen))
+            return outputs
         for told in self._take(message, offset):
             self._tell(told, outputs)
         current = self._watermark.current()
@@ -135,10 +134,10 @@ class Decider:
                 steps=[pack_counts(step) for step in self._steps],
                 look=self._ahead.last,
                 quarantine=self.quarantine.state,
-                harm=self._harm.state,
+                harm=self.harm.state,
                 age=self._ageing.state,
                 labels=self._labels.state,
-                kpis=self._kpis.state,
+                kpis=self.kpis.state,
                 fairness=self.fairness.state,
             )
         )
@@ -167,15 +166,15 @@ class Decider:
 
     def _errors(self, message: Errors, outputs: Outputs) -> None:
         if self._labels.take(message):
-            self._harm.restart()
-        for seen in self._harm.add(message):
+            self.harm.restart()
+        for seen in self.harm.add(message):
             told = [] if self._labels.broken(alarm=seen.alarm) else self._episodes.on_errors(seen)
             if seen.complete:
                 outputs.events += self._performance(seen)
             for one in told:
                 self._tell(one, outputs)
             self._restarted(told)
-        self._episodes.state.errors_from = self._harm.first_pane
+        self._episodes.state.errors_from = self.harm.first_pane
         for item in self._labels.told(self._windows.state.era, self.phase):
             outputs.events.append(item) if isinstance(item, DriftEvent) else self._tell(item, outputs)
         self._told_of_groups(self.fairness.add(message), self._windows.state.era, outputs)
@@ -184,7 +183,7 @@ class Decider:
         """What is judged in sequence begins anew when an episode is over."""
         if any(one.kind == "resolved" for one in told):
             self._steps = []
-            self._harm.restart()
+            self.harm.restart()
 
     def _model_moved(self, message: ModelMoved) -> list[Told]:
         event = message.event
@@ -201,7 +200,7 @@ class Decider:
             self._ahead.over()
             if isinstance(closed, EraBegun):
                 self._steps = []
-                self._harm.begin(closed.era.version)
+                self.harm.begin(closed.era.version)
                 self._ageing.begin(closed.era.version, closed.pane)
                 self._labels.begin(closed.era.version)
                 self._told_of_groups(self.fairness.begin(closed.era.version), closed.before, outputs)
@@ -268,12 +267,17 @@ class Decider:
     def _performance(self, seen: ErrorSeen) -> list[DriftEvent]:
         """A window of labels, and what it changes of the KPIs."""
         episode, era = self._episodes.state.episode, self._windows.state.era
-        kpis, changes = self._kpis.take(seen.detail, era.version, seen.window.start)
-        place: dict[str, Any] = {"phase": self.phase, "window": seen.window, "index": seen.index}
+        kpis, changes = self.kpis.take(seen.detail, era.version, seen.window.start)
+        place: dict[str, Any] = {"window": seen.window, "index": seen.index}
         detail = seen.detail | {"alarm": seen.alarm, "grew": seen.grew, "policy": self._settings.rules.policy.name}
         found: dict[str, Any] = {"cause": episode.cause if episode else "", "episode": episode.id if episode else ""}
-        event = self._event("performance", era, detail=detail | self.quarantine.detail() | kpis, **found, **place)
-        return [event, *(self._event(k, era, cause="kpi", episode=e, detail=d, **place) for k, e, d in changes)]
+        detail |= self.quarantine.detail() | kpis
+        event = self._event("performance", era, phase=self.phase, detail=detail, **found, **place)
+        return [event, *self._kpi_events(changes, **place)]
+
+    def _kpi_events(self, changes: list[Any], **place: Any) -> list[DriftEvent]:
+        era, given = self._windows.state.era, {"phase": self.phase, "cause": "kpi"} | place
+        return [self._event(kind, era, episode=episode, detail=detail, **given) for kind, episode, detail in changes]
 
     def _told_of_groups(self, told: Iterable[FairnessTold], era: Era, outputs: Outputs) -> None:
         outputs.events += [self._event(t.kind, era, phase=self.phase, detail=t.detail, **t.given()) for t in told]

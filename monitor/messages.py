@@ -13,13 +13,14 @@ import msgspec
 
 from longshore.errors import FormatError
 from longshore.monitor.packing import pack, pack_counts, pack_narrow, pack_small, unpack, unpack_counts, unpack_small
-from longshore.records import ModelEvent
+from longshore.records import KpiValue, ModelEvent
 
 __all__ = [
     "Counted",
     "ErrorDelta",
     "Errors",
     "Idle",
+    "KpiSeen",
     "LabelsSeen",
     "ModelMoved",
     "PaneDelta",
@@ -45,7 +46,10 @@ ERRORS_FORMAT = 4
 """Of `Errors`, which older programs do not know: they refuse it clearly, and all else is still theirs to read. 4: with
 labels by bin, and why others could not be read. 3, without, is read."""
 
-NEWEST = max(FORMAT, ERRORS_FORMAT)
+KPI_FORMAT = 5
+"""Of `KpiSeen`, likewise."""
+
+NEWEST = max(FORMAT, ERRORS_FORMAT, KPI_FORMAT)
 
 NEVER = -1
 """The watermark of a partition from which nothing was read yet."""
@@ -158,6 +162,13 @@ class ModelMoved(msgspec.Struct, frozen=True, tag_field="kind", tag="model"):
     format: int = FORMAT
 
 
+class KpiSeen(msgspec.Struct, frozen=True, tag_field="kind", tag="kpi"):
+    """A message of `kpi`, relayed; `seen.value` is finite."""
+
+    seen: KpiValue
+    format: int = KPI_FORMAT
+
+
 class ErrorDelta(msgspec.Struct, frozen=True):
     """Errors (prediction − label) to add to one pane of the *predictions'* event time, of one version and route.
 
@@ -221,7 +232,7 @@ def errors_in_pieces(errors: Errors) -> list[Errors]:
     return [*(Errors(*place, panes) for panes in pieces[:-1]), msgspec.structs.replace(errors, panes=pieces[-1])]
 
 
-PaneMessage = Counted | LabelsSeen | Idle | ModelMoved | Errors
+PaneMessage = Counted | LabelsSeen | Idle | ModelMoved | KpiSeen | Errors
 
 _decoder = msgspec.json.Decoder(PaneMessage)
 

@@ -90,7 +90,7 @@ def run_count(
         settings,
         group=f"{settings.topic_prefix}{settings.monitor.group}.count",
         instance=instance,
-        topics=[topics.predictions, topics.labels, topics.models],
+        topics=topics.to_count(settings),
         stop=runtime.stop,
         on_revoked=lambda partitions: counting.finish(stream, partitions),
         on_lost=counting.drop,

@@ -1,4 +1,4 @@
-"""The counting role's shell: polls predictions, labels and model events, commits their deltas to `drift.panes`.
+"""The counting role's shell: polls predictions, labels, model events and KPIs, commits their deltas to `drift.panes`.
 
 One transaction about once a second holds the deltas and the positions they came from, so that nothing is counted twice
 or not at all. What is counted and not committed lives in tallies only: an abort or a lost partition drops them.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-import msgspec
 import structlog
 
 from longshore import telemetry
@@ -18,10 +17,10 @@ from longshore.errors import AbortedError, UnavailableError
 from longshore.kafka.admin import committed_offsets, end_offsets, partition_count
 from longshore.kafka.reader import read_all
 from longshore.monitor.idle import IdleJudge
-from longshore.monitor.messages import NEVER, Counted, Idle, ModelMoved, PaneMessage, decode, encode, in_pieces
+from longshore.monitor.messages import NEVER, Counted, Idle, PaneMessage, decode, encode, in_pieces
 from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter, Tally
-from longshore.records import UNREADABLE, ModelEvent, ModelEventKind
+from longshore.monitor.relayed import kpis_seen, models_moved
 from longshore.schema import Schema
 from longshore.stream import BEGINNING, Batch, ExactlyOnceStream, Message, Partitions, Place, by_partition, value_of
 from longshore.topics import Topics
@@ -46,9 +45,6 @@ SETTLED_S = 60.0
 """How long a look back waits, at least, for what was written before it to be committed or aborted."""
 
 Watermarks = Callable[[set[int]], dict[int, int]]
-
-_NOTHING_TO_DECIDE_BY = (ModelEventKind.REFUSED, ModelEventKind.AWAITING_APPROVAL)
-"""Model events that are not relayed: older deciders do not know them."""
 
 
 class Counting:
@@ -172,8 +168,10 @@ class Counting:
                 self._idle.hear(partition, time.monotonic())
             elif topic == self._topics.labels:
                 self._others.append(self._counter.count_labels(partition, values))
+            elif topic == self._topics.models:
+                self._others += models_moved(values)
             else:
-                self._others += _relayed(values)
+                self._others += kpis_seen(values)
         if predictions:
             self._counter.count_all(predictions)
 
@@ -232,18 +230,6 @@ def _measure(committed: list[Counted]) -> None:
     for message in committed:
         telemetry.RECORDS_COUNTED.inc(sum(delta.records for delta in message.panes))
         telemetry.RECORDS_LATE.inc(message.late)
-
-
-def _relayed(values: list[bytes | None]) -> list[PaneMessage]:
-    relayed: list[PaneMessage] = []
-    for value in values:
-        try:
-            event = msgspec.json.decode(value or b"", type=ModelEvent)
-            if event.kind not in _NOTHING_TO_DECIDE_BY:
-                relayed.append(ModelMoved(event))
-        except UNREADABLE as error:
-            log.warning("a model event is not readable and is left out", error=str(error))
-    return relayed
 
 
 def watermarks_from_panes(settings: Settings, topic: str) -> Watermarks:

@@ -223,6 +223,7 @@ def _measure(events: list[DriftEvent], decider: Decider) -> None:
     for phase in Phase:
         telemetry.DRIFT_STATE.labels(phase.value).set(phase is decider.phase)
     _measure_errors(events, decider)
+    _measure_kpis(decider)
     _measure_groups(events, decider)
     for event in events:
         told = f"provisional {event.kind}" if event.provisional else event.kind
@@ -256,7 +257,7 @@ def _measure_groups(events: list[DriftEvent], decider: Decider) -> None:
 
 def _measure_errors(events: list[DriftEvent], decider: Decider) -> None:
     """What labels say: the loss test as it stands, and the last complete window of labels."""
-    stands = decider.loss_evidence
+    stands = decider.harm.stands()
     if stands is not None:
         telemetry.LOSS_EVIDENCE.set(stands.evidence)
         telemetry.LOSS_LIMIT.set(stands.limit)
@@ -272,7 +273,6 @@ def _measure_errors(events: list[DriftEvent], decider: Decider) -> None:
         for metric in ("rmse", "mae", "bias", "r2", "coverage"):
             if (value := (event.detail["figures"] or {}).get(metric)) is not None:
                 telemetry.ERROR.labels(metric).set(value)
-        _measure_kpis(event)
         for metric in ("rmse", "mae"):
             if (ratio := (event.detail["excess"] or {}).get(f"{metric}_ratio")) is not None:
                 telemetry.ERROR_RATIO.labels(metric).set(ratio)
@@ -286,9 +286,9 @@ def _measure_labels(event: DriftEvent) -> None:
             telemetry.LABEL_DISTANCE.labels(metric).set(value)
 
 
-def _measure_kpis(event: DriftEvent) -> None:
-    """The user's KPIs of the last window of labels; one that is not defined keeps its last value."""
-    for name, kpi in event.detail.get("kpis", {}).items():
-        telemetry.KPI_BREACHED.labels(name).set(kpi["breached"])
-        if kpi["value"] is not None:
-            telemetry.KPI.labels(name).set(kpi["value"])
+def _measure_kpis(decider: Decider) -> None:
+    """The users' KPIs as they stand; one that is not defined now keeps its last value."""
+    for name, state in decider.kpis.state.items():
+        telemetry.KPI_BREACHED.labels(name).set(state.breached > 0)
+        if state.value is not None:
+            telemetry.KPI.labels(name).set(state.value)

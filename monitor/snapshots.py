@@ -44,6 +44,11 @@ class Snapshot(msgspec.Struct):
     format: int = FORMAT
 
     @property
+    def last(self) -> tuple[Window, int]:
+        """The last window judged and its number."""
+        return self.last_window, self.last_index
+
+    @property
     def by_group(self) -> FairnessState:
         """What is known of groups; in a snapshot from before there was that, nothing of the present era."""
         return self.fairness or FairnessState(version=self.windows.era.version)

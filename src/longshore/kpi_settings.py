@@ -1,4 +1,7 @@
-"""The settings of `[monitor.kpis]`, a part of `longshore.config`: a user's figures of windows of labels, and bounds."""
+"""The settings of `[monitor.kpis]`, a part of `longshore.config`: a user's figures, and bounds.
+
+Of windows of labels where there is an expression; values that others measure, read from the topic `kpi`, where not.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +24,23 @@ THEN = tuple(f"{name}_then" for name in FIGURES)
 
 
 class KpiSettings(BaseModel):
-    """One KPI: its `expression`, and where there is one its bound. `windows` breached in a row alert."""
+    """One KPI: its `expression` (None: values come from the topic `kpi`), and where there is one its bound.
+
+    `windows` breached in a row alert; of a KPI from the topic, so many values.
+    """
 
     model_config = CLOSED
 
-    expression: str
+    expression: str | None = None
     at_most: float | None = None
     at_least: float | None = None
     windows: int = Field(default=3, ge=1)
 
     @field_validator("expression")
     @classmethod
-    def _sound(cls, text: str) -> str:
-        Expression(text, (*FIGURES, *THEN))
+    def _sound(cls, text: str | None) -> str | None:
+        if text is not None:
+            Expression(text, (*FIGURES, *THEN))
         return text
 
     @model_validator(mode="after")

@@ -141,6 +141,14 @@ class ModelEventKind(StrEnum):
     AWAITING_APPROVAL = "awaiting_approval"
 
 
+class KpiValue(msgspec.Struct, frozen=True):
+    """A value of `kpi`: what somebody measured of the business, by the name it has in `[monitor.kpis]`; `time` in ms."""
+
+    name: str
+    value: float
+    time: int
+
+
 class ModelEvent(msgspec.Struct, frozen=True):
     """A value of `model.events`. `generation` is the alias generation a promotion or rollback made, or that a scorer
     (`actor`) refused; else 0. `version` is empty where a request's data were rejected, before any version was made.

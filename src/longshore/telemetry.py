@@ -105,8 +105,9 @@ LOSS_LIMIT = Gauge("longshore_loss_limit", "What that is compared with")
 LABEL_DISTANCE = Gauge(
     "longshore_label_distance", "Distances of the last window of labels from the training target", ["metric"]
 )
-KPI = Gauge("longshore_kpi", "A user's figure of the last window of labels (monitor.kpis)", ["name"])
-KPI_BREACHED = Gauge("longshore_kpi_breached", "1 while the last window of labels is beyond its bound", ["name"])
+KPI = Gauge("longshore_kpi", "The last value of a user's figure (monitor.kpis)", ["name"])
+KPIS_UNREADABLE = Counter("longshore_kpis_unreadable", "Messages on `kpi` that are no KPI's value and were left out")
+KPI_BREACHED = Gauge("longshore_kpi_breached", "1 while the last value is beyond its bound", ["name"])
 LABEL_MOVED = Gauge("longshore_label_moved", "1 while the last window of labels is distributed otherwise")
 
 REPORT_WRITTEN = Gauge("longshore_report_timestamp_seconds", "When the last report on a schedule was written")

@@ -39,6 +39,7 @@ class Topics:
     requests: str
     models: str
     relayed: str
+    kpis: str
 
     @classmethod
     def of(cls, prefix: str, schema: Schema) -> Topics:
@@ -56,11 +57,16 @@ class Topics:
             requests=f"{prefix}retrain.requests",
             models=f"{prefix}model.events",
             relayed=f"{prefix}labels.relayed",
+            kpis=f"{prefix}kpi",
         )
 
     def to_join(self, settings: Settings) -> str:
         """The topic whose labels are joined to predictions."""
         return self.relayed if settings.monitor.relay_labels else self.labels
+
+    def to_count(self, settings: Settings) -> list[str]:
+        """The topics the counting role reads; `kpis` only where a KPI comes from there."""
+        return [self.predictions, self.labels, self.models, *([self.kpis] if _measured(settings) else [])]
 
     def specs(self, settings: Settings) -> tuple[TopicSpec, ...]:
         """What `topics create` creates: data topics are partitioned and expire, control topics are single and stay."""
@@ -74,6 +80,7 @@ class Topics:
             data.append(self.relayed)
         return (
             *(TopicSpec(name, settings.topics.partitions, retained) for name in data),
+            *([TopicSpec(self.kpis, 1, retained)] if _measured(settings) else []),
             TopicSpec(self.dead_letters, settings.topics.partitions, unread),
             TopicSpec(self.replays, 1, compacted),
             TopicSpec(self.panes, 1, retained),
@@ -82,3 +89,8 @@ class Topics:
             TopicSpec(self.requests, 1, kept),
             TopicSpec(self.models, 1, kept),
         )
+
+
+def _measured(settings: Settings) -> bool:
+    """Whether any KPI's values come from the topic."""
+    return any(kpi.expression is None for kpi in settings.monitor.kpis.values())

@@ -21,7 +21,7 @@ from tests.drift_stream import (
 )
 from tests.waiting import eventually
 
-from longshore.kafka.admin import create_topics
+from longshore.kafka.admin import create_topics, existing_topics
 from longshore.kafka.reader import read_all
 from longshore.kafka.writer import Writer
 from longshore.monitor.decide import decide_all
@@ -182,3 +182,30 @@ def test_watermarks_wait_for_counts_that_are_written_and_not_committed_yet(world
             asked.result(timeout=1)
         producer.commit_transaction(30)
         assert asked.result(timeout=30) == {2: 5_000}
+
+
+def test_measured_kpis_are_told_once_though_both_roles_are_killed(world, spawn):
+    settings, topics, environment = world
+    environment["LONGSHORE_MONITOR__KPIS"] = '{"deals": {"at_least": 5, "windows": 2}}'
+
+    def kpis():
+        return [(e.kind, e.detail["time"]) for e in read_events(settings, topics.events) if e.cause == "kpi"]
+
+    processes = [spawn(role) for role in ("count", "decide")]
+    eventually(lambda: topics.kpis in existing_topics(settings), 60, what="the topic")
+    with Writer(settings) as writer:
+        for values, expected in (([9, 1, "no value", 1], [("kpi", 3)]), ([1, 9, 9], [("kpi", 3), ("kpi_over", 12)])):
+            first = 10 * (len(expected) - 1)
+            for at, value in enumerate(values, first):
+                writer.send(topics.kpis, None, msgspec.json.encode({"name": "deals", "value": value, "time": at}))
+            writer.flush()
+            eventually(lambda wanted=expected: kpis() == wanted, 60, what=f"{expected}")
+            for process in processes:
+                process.kill()
+                process.wait()
+            processes = [spawn(role) for role in ("count", "decide")]
+        before = len(messages_on(settings, topics.panes))
+        writer.send(topics.kpis, None, msgspec.json.encode({"name": "deals", "value": 9, "time": 20}))
+        writer.flush()
+    eventually(lambda: len(messages_on(settings, topics.panes)) > before, 60, what="the last value")
+    assert kpis() == [("kpi", 3), ("kpi_over", 12)]

@@ -12,9 +12,13 @@ from longshore.errors import ConfigurationError
 from longshore.expressions import DEEPEST, Expression
 from longshore.monitor.decide import Decider, decide_all
 from longshore.monitor.kpis import Kpi, KpiWatch, named_figures
+from longshore.monitor.messages import KpiSeen, decode, encode
+from longshore.monitor.relayed import kpis_seen
 from longshore.monitor.service_decide import decider_settings
 from longshore.monitor.snapshots import load_snapshot
+from longshore.records import KpiValue
 from longshore.schema import districts
+from longshore.topics import Topics
 
 NAMES = ("n", "rmse", "bias")
 FIGURES = {"n": 100, "rmse": 2.5, "bias": -0.5}
@@ -131,7 +135,7 @@ def test_at_least_is_a_bound_too():
 def with_kpis(snapshot=None):
     one = labelled_decider(snapshot, window_labels=100)
     watch = KpiWatch({"worse": Kpi.of("rmse - rmse_then", at_most=0.1, windows=2)}, snapshot and snapshot.kpis)
-    one._kpis = watch
+    one.kpis = watch
     return one
 
 
@@ -153,3 +157,56 @@ def test_the_decider_tells_of_kpis_with_the_windows_of_labels_also_across_a_rest
         after.rebuild(offset, value)
     assert isinstance(after, Decider)
     assert first.events + decide_all(after, messages[cut:]).events == whole.events
+
+
+def test_a_kpi_without_an_expression_comes_from_its_topic_which_is_made_and_read_only_then(tmp_path):
+    topics = Topics.of("", districts())
+    without = kpi_settings(tmp_path, 'cost = "n"\n')
+    assert "kpi" not in topics.to_count(without) + [spec.name for spec in topics.specs(without)]
+    given = kpi_settings(tmp_path, "deals = { at_least = 100, windows = 2 }\n")
+    assert "kpi" in topics.to_count(given) and "kpi" in [spec.name for spec in topics.specs(given)]
+    found = decider_settings(given, districts()).kpis["deals"]
+    assert (found.expression, found.at_least, found.windows) == (None, 100, 2)
+
+
+def test_measured_values_are_told_like_windows_and_names_nobody_watches_are_not():
+    watch = KpiWatch({"deals": Kpi.of(None, at_least=100, windows=2), "n": Kpi.of("n", at_most=1, windows=1)})
+    changes = []
+    for at, value in enumerate((120.0, 90.0, 120.0, 90.0, 80.0, 70.0, 120.0, 110.0, 120.0)):
+        changes += watch.measured(KpiValue("deals", value, at)) + watch.measured(KpiValue("n", 9.0, at))
+        changes += watch.measured(KpiValue("profit", value, at))
+    (first, begun, said), (over, ended, _) = changes
+    assert (first, over, said["time"], said["value"], said["at_least"]) == ("kpi", "kpi_over", 4, 80.0, 100)
+    assert begun == ended and watch.state["deals"].value == 120.0 and set(watch.state) == {"deals"}
+    assert watch.take({"figures": {"n": 0}}, "v1", 0)[0] == {
+        "kpis": {"n": {"value": 0, "at_most": 1, "at_least": None, "breached": False}}
+    }
+
+
+def test_what_is_no_value_of_a_kpi_is_left_out_and_the_rest_is_not():
+    good = b'{"name": "deals", "value": 3, "time": 7, "unit": "a day"}'
+    bad = [None, b"", b"[]", b'{"name": "deals", "value": NaN, "time": 1}', b'{"name": "deals", "value": 1e999, "time": 1}',
+           b'{"name": "deals", "value": "3", "time": 1}', b'{"value": 3, "time": 1}', b"\xff"]  # fmt: skip
+    assert kpis_seen([*bad, good, *bad]) == [KpiSeen(KpiValue("deals", 3.0, 7))]
+    assert decode(encode(KpiSeen(KpiValue("deals", 3.0, 7)))) == KpiSeen(KpiValue("deals", 3.0, 7))
+
+
+def test_the_decider_tells_of_measured_kpis_once_also_across_a_restart():
+    values = [encode(KpiSeen(KpiValue("deals", value, at))) for at, value in enumerate((9.0, 1.0, 1.0, 1.0, 9.0, 9.0))]
+    messages = list(enumerate(story()[:8] + values))
+
+    def decider(snapshot=None):
+        one = labelled_decider(snapshot, window_labels=100)
+        one.kpis = KpiWatch({"deals": Kpi.of(None, at_least=5, windows=2)}, snapshot and snapshot.kpis)
+        return one
+
+    whole = decide_all(decider(), messages)
+    told = [(event.kind, event.cause, event.detail["name"], event.detail["time"]) for event in whole.events
+            if event.cause == "kpi"]  # fmt: skip
+    assert told == [("kpi", "kpi", "deals", 2), ("kpi_over", "kpi", "deals", 5)] and not whole.requests
+    for cut in range(8, len(messages)):
+        before = decider()
+        first = decide_all(before, messages[:cut])
+        after = decider(load_snapshot(before.snapshot()))
+        rest = decide_all(after, messages[cut - 1 :])
+        assert [e for e in first.events + rest.events if e.cause == "kpi"] == [e for e in whole.events if e.cause == "kpi"]

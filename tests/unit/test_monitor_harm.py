@@ -78,7 +78,7 @@ def test_a_snapshot_from_before_labels_is_read_and_counts_them_from_then_on():
         plain["episodes"].pop(name)
     plain.pop("harm")
     again = labelled_decider(load_snapshot(msgspec.json.encode(plain | {"format": 3})))
-    assert again._harm.state == HarmState(version="v1")
+    assert again.harm.state == HarmState(version="v1")
     outputs = decide_all(again, list(enumerate(story()))[30:])
     assert "alert" in kinds(outputs)
 
