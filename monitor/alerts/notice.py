@@ -43,7 +43,7 @@ TITLES = {
 
 PAGES = {
     "quality": "quality-fault.md", "concept": "error-grew.md", "label": "label-drift.md", "kpi": "kpi-breached.md",
-    "fairness": "fairness.md",
+    "fairness": "fairness.md", "age": "model-age.md",
 }  # fmt: skip
 PAGE = "drift-alarm.md"
 """The runbook page that a notice names: by cause, and for all others."""

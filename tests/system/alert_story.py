@@ -75,6 +75,8 @@ DRIFT = ("monitor-decide", "longshore_drift_state", 'state="alarm"')
 FAULT = ("monitor-decide", "longshore_quality_fault", 'kind="missing",stream="median_income"')
 ERROR_GREW = ("monitor-decide", "longshore_error_grew", "")
 UNFAIR = ("monitor-decide", "longshore_fairness_breach", 'group="income: up to 3",measure="mae_ratio"')
+LABELS_MOVED = ("monitor-decide", "longshore_label_moved", "")
+KPI_BREACHED = ("monitor-decide", "longshore_kpi_breached", 'name="deals"')
 OLDEST = ("monitor-decide", "longshore_notification_oldest_timestamp_seconds", 'target="webhook.pager"')
 REFUSED_ALERT = ("monitor-decide", "longshore_notifications_total", 'target="webhook.pager",outcome="refused"')
 
@@ -86,7 +88,7 @@ CALM: dict[Series, Motion] = {
     SERVED_GENERATION: Hold(1), PENDING: Hold(0), REFUSED_MODEL: Hold(None), SERVED: Rise(20), SERVE_FAILED: Rise(0),
     BEAT_COUNT: Now(), BEAT_DECIDE: Now(), COUNTED: Rise(100), WATERMARK: Now(), VERDICT: Now(),
     FAILED_TRAINING: Hold(None), DRIFT: Hold(0), FAULT: Hold(0), ERROR_GREW: Hold(0), UNFAIR: Hold(None),
-    OLDEST: Hold(0),
+    LABELS_MOVED: Hold(0), KPI_BREACHED: Hold(0), OLDEST: Hold(0),
     REFUSED_ALERT: Hold(None),
 }  # fmt: skip
 """A system with nothing wrong. No rule may fire here."""
@@ -125,6 +127,8 @@ STORIES: dict[str, Story] = {
     "LongshoreQualityFault": Story({FAULT: Hold(1)}, MINUTE, MINUTE),
     "LongshoreErrorGrew": Story({ERROR_GREW: Hold(1)}, MINUTE, MINUTE),
     "LongshoreFairnessBreach": Story({UNFAIR: Hold(1)}, MINUTE, MINUTE),
+    "LongshoreLabelDrift": Story({LABELS_MOVED: Hold(1)}, MINUTE, MINUTE),
+    "LongshoreKpiBreached": Story({KPI_BREACHED: Hold(1)}, 7 * MINUTE, MINUTE),
 }
 
 BEGINS = frozenset({OLDEST})
