@@ -6,8 +6,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from longshore.codec import Decoded
-from longshore.columns import Floats
 from longshore.scorer.models import Active
+from longshore.scorer.score import Answer
 from longshore.stream import Mark, Message
 
 
@@ -22,8 +22,8 @@ class Pending:
     reasons: list[str] = field(default_factory=list)
 
 
-Answer = tuple[Floats, int]
-"""A batch's predictions, and when they were made (ms since epoch)."""
+Timed = tuple[Answer, int]
+"""What the model said of a batch, and when (ms since epoch)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +35,4 @@ class Begun:
     decoded: Decoded
     active: Active
     before: Mark
-    coming: Future[Answer]
+    coming: Future[Timed]

@@ -29,10 +29,10 @@ from longshore.kafka.outlet import Hooks
 from longshore.projector import Projector
 from longshore.redis_store import ModelCache
 from longshore.schema import Schema
-from longshore.scorer.batches import Answer, Begun, Pending
+from longshore.scorer.batches import Begun, Pending, Timed
 from longshore.scorer.encode import PredictionEncoder, dead_letter, with_traces
 from longshore.scorer.models import Active, Models
-from longshore.scorer.score import judged, predictions
+from longshore.scorer.score import answer, judged
 from longshore.service import Runtime
 from longshore.stream import ExactlyOnceStream, Message, Partitions, Single
 from longshore.topics import Topics
@@ -72,11 +72,13 @@ class Scorer:
         self._ahead: deque[Begun] = deque()
         self._committing: Pending | None = None
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._joined = False
+        self._joined = self._failed = False
+        self._stop = threading.Event()
         self._aborts = 0
 
     def serve(self, stream: ExactlyOnceStream, runtime: Runtime) -> None:
         """The loop. Before the first model is there nothing is read, so nothing can be lost."""
+        self._stop = runtime.stop
         while not runtime.stop.is_set():
             runtime.beat()
             active = self._models.active()
@@ -92,10 +94,16 @@ class Scorer:
                 self._aborts += 1
                 if self._aborts > FREE_ABORTS:
                     runtime.stop.wait(ABORT_WAIT_S)
+            except BaseException:
+                self._failed = True  # what was read last may not be scored: its offsets must not be committed
+                raise
         self.finish(stream)
 
     def finish(self, stream: ExactlyOnceStream) -> None:
-        """Commit what is read; an abort leaves it to whoever reads the partition next."""
+        """Commit what is read; an abort, or a failure of ours, leaves it to whoever reads the partition next."""
+        if self._failed:
+            self.drop()
+            return
         try:
             while not self._send_ahead(stream):
                 self._commit(stream)
@@ -150,24 +158,27 @@ class Scorer:
         Sent at once, the first of it would open a transaction that all the rest must wait for.
         """
         room = self._settings.max_batch - sum(len(begun.batch) for begun in self._ahead)
-        while self._committing is not None and room > 0:
+        size = sum(begun.bytes for begun in self._ahead)
+        while self._committing is not None and room > 0 and size < TRANSACTION_BYTES and not self._stop.is_set():
             time.sleep(GLANCE_S)
             active = self._models.active()
             if active is not None and (batch := stream.poll(room, 0)):
                 self._begin(stream, batch, active, beside=False)
-                room -= len(batch)
+                room, size = room - len(batch), size + self._ahead[-1].bytes
 
     def _send_ahead(self, stream: ExactlyOnceStream, but: int = 0) -> bool:
         """Send what is scored, but for the last `but` batches.
 
-        False: the next was scored by another model than the open transaction, which must end first, so that none mixes
-        versions.
+        False: the open transaction must end first, for the next was scored by another model, and none mixes versions,
+        or for its time or size.
         """
         while len(self._ahead) > but:
             if self._pending is not None and self._pending.active is not self._ahead[0].active:
                 return False
             self._end(stream, self._ahead[0])
             self._ahead.popleft()
+            if len(self._ahead) > but and self._due():
+                return False
         return True
 
     def _end(self, stream: ExactlyOnceStream, begun: Begun) -> None:
@@ -217,9 +228,9 @@ class Scorer:
         _count(pending)
 
 
-def _predict(decoded: Decoded, active: Active) -> Answer:
+def _predict(decoded: Decoded, active: Active) -> Timed:
     with telemetry.SCORE_SECONDS.time():
-        return predictions(decoded, active.model), time.time_ns() // 1_000_000
+        return answer(decoded, active.model), time.time_ns() // 1_000_000
 
 
 def _count(pending: Pending) -> None:

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     INVALID = "InvalidRecord"
     TOO_LARGE = "TooLarge"
     NOT_FINITE = "NotFinitePrediction"
+    MODEL_FAILED = "ModelFailed"
 
 
 @dataclass(frozen=True, slots=True)

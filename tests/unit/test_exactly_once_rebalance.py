@@ -203,6 +203,27 @@ def test_an_offset_out_of_range_goes_on_at_the_nearest_record(
     assert client(stream).sought == [(0, start)]
 
 
+def test_records_not_committed_are_undone_where_it_is_unknown_how_an_offset_out_of_range_goes_on(
+    stream: ExactlyOnce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search goes on from the committed offset: what was read since would be read and sent a second time."""
+
+    class Deleted(Message):
+        def error(self) -> Any:
+            return KafkaError(KafkaError._AUTO_OFFSET_RESET)
+
+    def away(*_: Any, **__: Any) -> tuple[int, int]:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    assert polled(stream, lambda _: [message(0, 5), message(1, 0)]) == [(0, 5), (1, 0)]
+    monkeypatch.setattr(client(stream), "get_watermark_offsets", away)
+    client(stream).script = [lambda _: [message(1, 1), Deleted("in", 0, 6, None, None)]]
+    with pytest.raises(AbortedError, match="offset to go on from is gone"):
+        stream.poll(100, 0.1)
+    assert set(client(stream).sought[-2:]) == {(0, 5), (1, OFFSET_BEGINNING)}
+    assert polled(stream, lambda _: [message(0, 5), message(1, 0)]) == [(0, 5), (1, 0)]
+
+
 def test_what_comes_after_something_was_undone_is_read_again_not_dropped(stream: ExactlyOnce) -> None:
     """A revocation with uncommitted records, a new assignment and the first record in one call of the client."""
     assert polled(stream, lambda _: [message(0, 5)]) == [(0, 5)]

@@ -7,7 +7,8 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -239,6 +240,53 @@ def test_a_prediction_that_is_not_finite_is_a_dead_letter() -> None:
     assert [(r.position, r.reason) for r in scored.rejects] == [(1, Reason.NOT_FINITE), (2, Reason.NOT_FINITE)]
 
 
+class Fails:
+    """A model that fails for some records, as a pipeline does that knows a category its checks did not try."""
+
+    def __init__(self, *ids: str, error: type[BaseException] = ValueError) -> None:
+        self.ids, self.error = ids, error
+        self.calls = 0
+
+    def predict(self, columns: Columns) -> np.ndarray:
+        self.calls += 1
+        if not self.ids or set(self.ids) & set(columns.record_ids):
+            raise self.error("unknown category 'X'")
+        return np.arange(len(columns), dtype=float)
+
+
+def test_a_record_for_which_the_model_fails_is_a_dead_letter_and_the_others_are_scored() -> None:
+    model = Fails("3", "40")
+    scored = score([record(record_id=str(i)) for i in range(100)], Codec(districts()), model)
+    assert scored.decoded.positions == [i for i in range(100) if i not in (3, 40)]
+    assert [(r.position, r.reason) for r in scored.rejects] == [(3, Reason.MODEL_FAILED), (40, Reason.MODEL_FAILED)]
+    assert scored.rejects[0].message == "the model failed: ValueError: unknown category 'X'"
+    assert model.calls < 35, "found by halving"
+    (only,) = score([record(record_id="3")], Codec(districts()), model).rejects
+    assert only.reason is Reason.MODEL_FAILED
+
+
+@pytest.mark.parametrize(("error", "ids"), [(ValueError, ()), (MemoryError, ("3",))], ids=["all", "memory"])
+def test_what_is_no_records_fault_is_raised(error: type[Exception], ids: tuple[str, ...]) -> None:
+    with pytest.raises(error):
+        score([record(record_id=str(i)) for i in range(5)], Codec(districts()), Fails(*ids, error=error))
+
+
+@pytest.mark.parametrize("max_batch", [5, 1_000], ids=["beside the loop", "in the loop"])
+def test_when_the_scorer_fails_leaving_the_group_commits_nothing_that_is_not_scored(
+    max_batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer, models, _, stream = busy(23, max_batch, commit_interval_s=60.0)
+    stream.on_revoked = lambda _: scorer.finish(stream)
+    active = models.active()
+    assert active is not None
+    broken = replace(active, model=cast(Any, Fails("r17", error=MemoryError)))
+    monkeypatch.setattr(models, "active", lambda: broken)
+    with pytest.raises(MemoryError):
+        scorer.serve(stream, Runtime("scorer"))
+    stream.close()
+    assert stream._committed[INPUT] == len(stream.topics.get(OUTPUT, [])) == 0
+
+
 def test_a_dead_letter_keeps_what_came_and_overwrites_no_header() -> None:
     message = Record("in", 3, 42, b"key", b"value", [("trace", b"x"), (CONTEXT + "topic", b"first")])
     letter = dead_letter(message, Reject(0, Reason.NOT_JSON, "no"), topic="in.dlq", task="s-1")
@@ -387,6 +435,19 @@ def test_a_rebalance_with_a_batch_at_the_model_commits_that_batch_too() -> None:
     run_until(scorer, stream, 60)
     ids = [json.loads(m.value() or b"")["record_id"] for m in stream.topics[OUTPUT]]
     assert ids == [f"r{i}" for i in range(60)]
+
+
+def test_what_was_scored_during_a_commit_goes_out_in_as_many_transactions_as_its_size_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "TRANSACTION_BYTES", 2 * len(record(record_id="r10")))
+    scorer, _, _, _ = busy(0, 100, poll_timeout_s=0.01)
+    stream = SlowCommits({INPUT: []}, [INPUT])
+    run_until(scorer, stream, 60)
+    assert stream.read_beside > 10
+    assert max(map(len, stream.held)) <= 3
+    ids = [json.loads(m.value() or b"")["record_id"] for m in stream.topics[OUTPUT]]
+    assert ids == [f"r{i}" for i in range(len(ids))]
 
 
 def test_a_dead_letter_too_large_for_kafka_holds_its_beginning_and_says_so() -> None:

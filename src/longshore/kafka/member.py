@@ -7,6 +7,7 @@ outlet's work: `longshore.kafka.transactions` or `longshore.kafka.flushes`.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from operator import methodcaller
 from typing import Any, Unpack
@@ -58,7 +59,8 @@ class GroupMember:
         self._starts = Starts(
             self._consumer, group, lambda: Consumer(asking_config(settings, group)), hooks.get("on_start")
         )
-        self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose)
+        revoke, lose = (functools.partial(self._give_up, kind) for kind in ("revoked", "lost"))
+        self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=revoke, on_lost=lose)
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
         """Up to `max_records` committed records of the assigned partitions, oldest first within each."""
@@ -138,15 +140,14 @@ class GroupMember:
             # Something was undone meanwhile: what was fetched lies beyond the records to be read again.
             self._rewind()
             events = []
+        self._raise_pending()
+        return events
+
+    def _raise_pending(self) -> None:
+        """Tell what had to be undone meanwhile; nothing that was fetched before is to be taken in."""
         if (pending := self._hook_error or self._forgotten) is not None:
             self._hook_error = self._forgotten = None
             raise pending
-        return events
-
-    def _tolerate(self, error: KafkaError) -> None:
-        if error.fatal():
-            raise translate(KafkaException(error), f"reading as group {self._group}")
-        log.warning("kafka consumer", group=self._group, error=str(error))
 
     def _commit_skipped_markers(self) -> None:
         """Commit positions that moved over transaction markers only, so that lag reads 0 at the end of a topic."""
@@ -159,6 +160,7 @@ class GroupMember:
         ends: dict[tuple[str, int], int] = {}
         if any(map(methodcaller("error"), events)):
             events = [event for event in events if self._is_record(event, ends)]
+            self._raise_pending()
         last = {place: event.offset() for place, event in last_of_each(events).items()}
         self._before = dict(self._positions)
         ours = self._assigned - self._waiting
@@ -179,8 +181,10 @@ class GroupMember:
             ends[event.topic(), event.partition()] = event.offset()
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._begin_anew((event.topic(), event.partition()))
+        elif error.fatal():
+            raise translate(KafkaException(error), f"reading as group {self._group}")
         else:
-            self._tolerate(error)
+            log.warning("kafka consumer", group=self._group, error=str(error))
         return False
 
     def settle(self) -> None:
@@ -230,7 +234,9 @@ class GroupMember:
         try:
             low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=SEARCH_S, cached=False)
         except KafkaException:
-            return  # the search goes on, and so does this
+            # The search goes on, from the committed offset: what is read and not committed would be read again.
+            self._forget("the offset to go on from is gone")
+            return
         log.error("offset out of range", partition=place, offset=at, first=low, end=high)
         self._go_on({place: low if at < low else high})
 
@@ -247,13 +253,7 @@ class GroupMember:
         self._waiting |= gained - found.keys()
         self._hook("assigned", gained)
 
-    def _revoke(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
-        self._give_up("revoked", partitions)
-
-    def _lose(self, _consumer: Any, partitions: list[TopicPartition]) -> None:
-        self._give_up("lost", partitions)
-
-    def _give_up(self, kind: str, partitions: list[TopicPartition]) -> None:
+    def _give_up(self, kind: str, _consumer: Any, partitions: list[TopicPartition]) -> None:
         gone = {(p.topic, p.partition) for p in partitions}
         self._starts.forget()
         self._leaving = gone

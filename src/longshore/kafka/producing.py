@@ -32,7 +32,9 @@ MAX_QUEUED = 100_000
 """Messages in the queue before more may enter: far below the client's own limit, at which it refuses single messages
 out of the middle of a batch, and their keys' order would be lost."""
 HEAVY_BYTES = 4_096
-"""A chunk of messages larger than this on average waits for an empty queue: 100,000 of them could be too many bytes."""
+QUEUED_BYTES = 64 * 1024 * 1024
+"""Where a chunk's messages are larger than `HEAVY_BYTES` on average, so many bytes of such may be queued before more
+enter: the client's own limit is in bytes, too (`queue.buffering.max.kbytes`)."""
 
 
 def producer_config(settings: Settings, ours: dict[str, Any]) -> dict[str, Any]:
@@ -82,8 +84,8 @@ def _chunks(messages: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _make_room(producer: Producer, chunk: list[dict[str, Any]], topic: str, deadline: float) -> None:
-    heavy = sum(map(len, filter(None, map(VALUE_OF, chunk)))) > HEAVY_BYTES * len(chunk)
-    allowed = 0 if heavy else MAX_QUEUED
+    size = sum(map(len, filter(None, map(VALUE_OF, chunk)))) / len(chunk)
+    allowed = MAX_QUEUED if size <= HEAVY_BYTES else min(MAX_QUEUED, int(QUEUED_BYTES / size))
     while len(producer) > allowed:
         _wait(producer, topic, deadline)
 

@@ -8,6 +8,7 @@ moment the folder exists. A plain copy of a local registry is read as well. Noth
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,6 +47,7 @@ class RemoteFolder:
                 f"registry_url = {_shown(url)} needs fsspec", mend="install longshore[remote], or name a local folder"
             ) from error
         self._url = _shown(url)
+        self._lock = threading.RLock()
         try:
             self._files, root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
@@ -179,9 +181,10 @@ class RemoteFolder:
 
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
-        """Whatever a back end raises, told as one thing."""
+        """Whatever a back end raises, told as one thing. One thread at a time: sftp's and ftp's connections need it."""
         try:
-            yield
+            with self._lock:
+                yield
         except (LongshoreError, FormatError):
             raise
         except Exception as error:

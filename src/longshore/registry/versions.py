@@ -184,9 +184,10 @@ class Versions:
 
     def _find_manifest(self, version: str) -> dict[str, Any] | None:
         key = f"versions/{version}/{MANIFEST}"
-        if version not in self._manifests and (data := self.store.read(key)) is not None:
-            self._manifests[version] = decode_manifest(data, key)
-        return self._manifests.get(version)
+        found = self._manifests.get(version)
+        if found is None and (data := self.store.read(key)) is not None:
+            found = self._manifests[version] = decode_manifest(data, key)
+        return found
 
     def _described(self, version: str, name: str) -> dict[str, Any]:
         files: dict[str, dict[str, Any]] = self.manifest(version)["files"]
