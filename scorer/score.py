@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from longshore.codec import Codec, Decoded, Reason, Reject
-from longshore.columns import Columns, Floats, Ints
+from longshore.columns import Columns, Floats
+from longshore.profile import Ints
 
 MOST_TOLD = 300
 """Characters of an exception's text in a dead letter."""
@@ -98,7 +99,7 @@ def judged(decoded: Decoded, answered: Answer) -> Scored:
         Reject(decoded.positions[i], Reason.MODEL_FAILED, f"the model failed: {failed[i]}")
         if i in failed
         else Reject(decoded.positions[i], Reason.NOT_FINITE, f"the model answered {predictions[i]}")
-        for i in np.flatnonzero(~finite)
+        for i in np.flatnonzero(~finite).tolist()
     ]
     kept = np.flatnonzero(finite)
     columns = decoded.columns.take(kept)

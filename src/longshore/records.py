@@ -142,7 +142,7 @@ class ModelEventKind(StrEnum):
 
 
 class KpiValue(msgspec.Struct, frozen=True):
-    """A value of `kpi`: what somebody measured of the business, by the name it has in `[monitor.kpis]`; `time` in ms."""
+    """A value of `kpi`: what somebody measured, by the name it has in `[monitor.kpis]`; `time` in ms."""
 
     name: str
     value: float

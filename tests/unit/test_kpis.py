@@ -185,15 +185,15 @@ def test_measured_values_are_told_like_windows_and_names_nobody_watches_are_not(
 
 def test_what_is_no_value_of_a_kpi_is_left_out_and_the_rest_is_not():
     good = b'{"name": "deals", "value": 3, "time": 7, "unit": "a day"}'
-    bad = [None, b"", b"[]", b'{"name": "deals", "value": NaN, "time": 1}', b'{"name": "deals", "value": 1e999, "time": 1}',
-           b'{"name": "deals", "value": "3", "time": 1}', b'{"value": 3, "time": 1}', b"\xff"]  # fmt: skip
+    deals = b'{"name": "deals", "value": %s, "time": 1}'
+    bad = [None, b"", b"[]", deals % b"NaN", deals % b"1e999", deals % b'"3"', b'{"value": 3, "time": 1}', b"\xff"]
     assert kpis_seen([*bad, good, *bad]) == [KpiSeen(KpiValue("deals", 3.0, 7))]
     assert decode(encode(KpiSeen(KpiValue("deals", 3.0, 7)))) == KpiSeen(KpiValue("deals", 3.0, 7))
 
 
 def test_the_decider_tells_of_measured_kpis_once_also_across_a_restart():
     values = [encode(KpiSeen(KpiValue("deals", value, at))) for at, value in enumerate((9.0, 1.0, 1.0, 1.0, 9.0, 9.0))]
-    messages = list(enumerate(story()[:8] + values))
+    messages = list(enumerate([*story()[:8], *values]))
 
     def decider(snapshot=None):
         one = labelled_decider(snapshot, window_labels=100)
@@ -209,4 +209,5 @@ def test_the_decider_tells_of_measured_kpis_once_also_across_a_restart():
         first = decide_all(before, messages[:cut])
         after = decider(load_snapshot(before.snapshot()))
         rest = decide_all(after, messages[cut - 1 :])
-        assert [e for e in first.events + rest.events if e.cause == "kpi"] == [e for e in whole.events if e.cause == "kpi"]
+        both = first.events + rest.events
+        assert [e for e in both if e.cause == "kpi"] == [e for e in whole.events if e.cause == "kpi"]

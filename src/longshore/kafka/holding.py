@@ -43,14 +43,14 @@ class HoldingMember(GroupMember):
             with contextlib.suppress(KafkaException):
                 self._consumer.seek(TopicPartition(*place, self._positions[place]))
 
-    def _give_up(self, kind: str, partitions: list[TopicPartition]) -> None:
+    def _give_up(self, kind: str, _consumer: Any, partitions: list[TopicPartition]) -> None:
         """A pause would outlast the assignment."""
         gone = {(p.topic, p.partition) for p in partitions} & self._paused
         if gone:
             with contextlib.suppress(KafkaException):
                 self._consumer.resume([TopicPartition(*place) for place in gone])
         self._paused -= gone
-        super()._give_up(kind, partitions)
+        super()._give_up(kind, _consumer, partitions)
 
     def _go_on(self, found: dict[tuple[str, int], int]) -> None:
         """A partition that is sought is read: it is held again when there is reason to."""

@@ -84,7 +84,7 @@ def _chunks(messages: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _make_room(producer: Producer, chunk: list[dict[str, Any]], topic: str, deadline: float) -> None:
-    size = sum(map(len, filter(None, map(VALUE_OF, chunk)))) / len(chunk)
+    size = sum(map(len, filter(None, map(VALUE_OF, chunk)))) / max(1, len(chunk))
     allowed = MAX_QUEUED if size <= HEAVY_BYTES else min(MAX_QUEUED, int(QUEUED_BYTES / size))
     while len(producer) > allowed:
         _wait(producer, topic, deadline)
