@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from longshore.monitor.fairness_watch import FAIRNESS
-from longshore.monitor.pages import charts
+from longshore.monitor.pages import charts, places
 from longshore.monitor.pages.contents import Band, Line, Moment, Reading
 from longshore.monitor.pages.fairness import groups_part
 from longshore.monitor.pages.history import number
 from longshore.pages import document
 from longshore.pages.markup import Markup, tag
 from longshore.pages.wording import count_text, p_text, time_text, value_text
+from longshore.profile import Profile
 from longshore.records import DriftEvent
 
 POINTS = 160
@@ -25,6 +26,8 @@ FIGURES = {"rmse": "RMSE", "mae": "MAE", "bias": "bias", "r2": "R²", "coverage"
 CLASSES = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1", "auc_roc": "AUC-ROC"}
 GREW = 0.01
 """Adjusted p-value below which a segment is shown as grown."""
+SEGMENTS_SHOWN = 12
+"""In the table; the map has all that were told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,10 @@ def _worse(first: Window, second: Window) -> Window:
     return max(first, second, key=lambda window: number(window.now, "rmse") or 0.0)
 
 
-def section(history: ErrorHistory, bands: Sequence[Band], eras: Sequence[tuple[int, str]]) -> Markup:
-    """The page's section on realised errors."""
+def section(
+    history: ErrorHistory, bands: Sequence[Band], eras: Sequence[tuple[int, str]], profile: Profile | None = None
+) -> Markup:
+    """The page's section on realised errors; `profile`: of the last window's version, for the map."""
     last = history.last
     assert last is not None  # noqa: S101  (only asked for where there is one)
     moments = [window.moment for window in history.windows]
@@ -114,7 +119,7 @@ def section(history: ErrorHistory, bands: Sequence[Band], eras: Sequence[tuple[i
         legend,
         _figures_table(last),
         _classes_table(last),
-        _segments_table(last),
+        _segments(last, profile),
         groups_part(history.groups) if history.groups else None,
         tag("p", _left_out(last), class_="quiet"),
     )
@@ -240,10 +245,37 @@ def _interval(figures: dict[str, Any], metric: str) -> str:
     return "–" if found is None else f"{value_text(found[0])} … {value_text(found[1])}"
 
 
-def _segments_table(event: DriftEvent) -> Markup | None:
+def _segments(event: DriftEvent, profile: Profile | None) -> Markup | None:
+    """The segments as a table and, where two streams are a place, on a map."""
     segments = event.detail.get("by_segment") or []
     if not segments:
         return None
+    table, found = _segments_table(segments[:SEGMENTS_SHOWN]), error_map(segments, profile)
+    if found is None:
+        return table
+    legend = document.legend([("moved", "grew; stronger where more"), ("then", "did not, or has too few labels")])
+    drawing = tag("figure", tag("h4", "MAE on the map, beside held-out rows"), places.drawn(found), legend)
+    return tag("div", drawing, tag("div", table), class_="two")
+
+
+def error_map(segments: list[dict[str, Any]], profile: Profile | None) -> places.Map | None:
+    """Cells marked by how far their MAE grew, those of them that grew by more than chance."""
+    by_label = {(each["segmentation"], each["segment"]): each for each in segments}
+    growth = {at: each["mae"] / each["mae_then"] - 1.0 for at, each in by_label.items() if each["mae_then"] > 0}
+    grown = {at: value for at, value in growth.items() if by_label[at]["p_value"] < GREW and value > 0}
+
+    def told(segmentation: str, label: str) -> tuple[str, float]:
+        each = by_label.get((segmentation, label))
+        if each is None:
+            return "too few labels", 0.0
+        text = f"MAE {value_text(each['mae'])}, {value_text(each['mae_then'])} then; {count_text(each['n'], 'label')}"
+        at = (segmentation, label)
+        return text, grown[at] / max(grown.values()) if at in grown else 0.0
+
+    return places.map_of(profile, told, "grew")
+
+
+def _segments_table(segments: list[dict[str, Any]]) -> Markup:
     rows = [
         tag(
             "tr",

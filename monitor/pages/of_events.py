@@ -137,7 +137,7 @@ class EventsPage:
             places=self._places(usual),
             quality=list(self._quality.found),
             fault_line=self._fault_line.drawn(moments, bands, eras),
-            errors=errors.section(self._errors, bands, eras) if self._errors.last else None,
+            errors=errors.section(self._errors, bands, eras, self._profile_of_errors(usual)) if self._errors.last else None,
             before=[found for section in self._before if (found := section.shown()) is not None],
             after=[found for section in self._after if (found := section.shown()) is not None],
         )
@@ -184,6 +184,10 @@ class EventsPage:
             return None
         known = usual.get(self._told_places.model_version)
         return places_of(segments_in(self._told_places.detail), known.profile if known else None)
+
+    def _profile_of_errors(self, usual: dict[str, Usual]) -> Profile | None:
+        known = usual.get(self._errors.last.model_version) if self._errors.last else None
+        return known.profile if known else None
 
     def _sentence(self, usual: dict[str, Usual]) -> str:
         history, stories = self._history, [story for story in self.stories if story.alert is not None]

@@ -117,10 +117,10 @@ def _places(found: Places) -> Markup:
     caption = "Streams within segments of the rows, most moved first; p-values adjusted for all of them."
     heads = ("segment", "stream", "p", "JS", "rows")
     table = document.table(caption, heads, rows, "tight") if moved else tag("p", "No segment moved by itself.")
-    if not found.cells:
+    if found.map is None:
         return tag("section", tag("h2", "Where"), table)
     legend = document.legend([("moved", "moved; stronger where more"), ("then", "did not, by itself")])
-    drawing = tag("figure", tag("h4", "On the map"), places.drawn(found), legend)
+    drawing = tag("figure", tag("h4", "On the map"), places.drawn(found.map), legend)
     return tag("section", tag("h2", "Where"), tag("div", drawing, tag("div", table), class_="two"))
 
 

@@ -11,12 +11,14 @@ from tests.elements import Elements, asks_nobody
 from longshore.cli.drift_story import Told as ToldStory
 from longshore.cli.drift_story import lines
 from longshore.monitor import distances
+from longshore.monitor.pages.errors import error_map
 from longshore.monitor.pages.history import POINTS, History
 from longshore.monitor.pages.moved import bin_names, distribution, moved_ranges
 from longshore.monitor.pages.of_events import EventsPage
 from longshore.monitor.pages.of_report import page_of_report
 from longshore.monitor.pages.page import html
 from longshore.monitor.pages.pictures import Pictures
+from longshore.monitor.pages.places import drawn
 from longshore.monitor.pages.story import Stories, by_prefix
 from longshore.monitor.pages.usual_lines import Usual, reference_bins
 from longshore.monitor.pages.wording import METRICS
@@ -371,11 +373,25 @@ def test_the_page_of_a_comparison_has_every_distribution_and_the_place(fitted):
     assert all(part.distribution.known for part in page.parts)
     for part, stream in zip(page.parts, report.streams, strict=True):
         assert sum(each.term for each in part.distribution.bins) == pytest.approx(stream.psi, abs=1e-12)
-    hot = [cell for cell in page.places.cells if cell.moved and cell.moved.p_value <= 0.05]
+    hot = [cell for cell in page.places.map.cells if cell.strength]
     assert hot and all(cell.east > 0 for cell in hot)
     elements = Elements(html(page))
     assert any(a.get("class") == "map" for name, a in elements.found if name == "svg")
     assert any("27 others" in text for text in elements.texts)
+
+
+def test_the_errors_map_marks_the_cells_whose_error_grew_by_more_than_chance(fitted):
+    map_ = next(one for one in fitted.profile.segmentations if len(one.streams) == 2)
+    told = [
+        {"segmentation": map_.name, "segment": label, "n": 50, "mae": mae, "mae_then": 1.0, "p_value": p_value}
+        for label, mae, p_value in zip(map_.labels[:4], (3.0, 2.0, 5.0, 0.5), (1e-6, 1e-3, 0.4, 1.0), strict=True)
+    ]
+    found = error_map(told, fitted.profile)
+    assert [cell.strength for cell in found.cells[:5]] == [1.0, 0.5, 0.0, 0.0, 0.0]
+    assert found.cells[0].told == f"{map_.labels[0]}: MAE 3, 1 then; 50 labels"
+    assert found.cells[4].told == f"{map_.labels[4]}: too few labels"
+    assert "2 of 16 cells grew" in str(drawn(found))
+    assert error_map(told, None) is None
 
 
 def test_a_comparison_without_drift_marks_nothing(fitted):
@@ -420,7 +436,7 @@ def test_segments_in_an_alert_are_told():
     alert = next(one.event for one in told if one.event.kind == "alert")
     alert.detail["segments"] = [place]
     page = page_of(told)
-    assert page.places.segments[0].segment == "PA" and page.places.cells == []
+    assert page.places.segments[0].segment == "PA" and page.places.map is None
     assert "24.0 % now" in html(page) and "25.0 % then" in html(page)
     story = ToldStory(stories_of(told)[0], None, {})
     assert "flag, PA: cargo, p = 10⁻⁶, JS 0.2" in "\n".join(str(line) for line in lines(story))
