@@ -130,6 +130,9 @@ class Deciding:
         except AbortedError as error:
             log.warning("verdicts will be made again", error=str(error))
             self.drop()
+        except BaseException:
+            self.drop()  # the batch is read and half applied: its offsets must not be committed
+            raise
 
     def commit(self, stream: ExactlyOnceStream) -> None:
         """One transaction: events, requests, the snapshot, and the offset they go with."""

@@ -106,7 +106,7 @@ LABEL_DISTANCE = Gauge(
     "longshore_label_distance", "Distances of the last window of labels from the training target", ["metric"]
 )
 KPI = Gauge("longshore_kpi", "The last value of a user's figure (monitor.kpis)", ["name"])
-KPIS_UNREADABLE = Counter("longshore_kpis_unreadable", "Messages on `kpi` that are no KPI's value and were left out")
+KPIS_UNREADABLE = Counter("longshore_kpis_unreadable_total", "Messages on `kpi` that are no value and were left out")
 KPI_BREACHED = Gauge("longshore_kpi_breached", "1 while the last value is beyond its bound", ["name"])
 LABEL_MOVED = Gauge("longshore_label_moved", "1 while the last window of labels is distributed otherwise")
 
