@@ -22,6 +22,7 @@ from longshore.monitor.pages.story import Stories, Story, error_text
 from longshore.monitor.pages.usual_lines import Usual
 from longshore.monitor.pages.versions import Versions
 from longshore.monitor.policy import CONCEPT
+from longshore.pages.markup import Markup
 from longshore.pages.wording import count_text, listed, p_is, share_text, span_text, time_text
 from longshore.profile import Profile
 from longshore.records import DriftEvent, ModelEvent, Moved
@@ -137,7 +138,7 @@ class EventsPage:
             places=self._places(usual),
             quality=list(self._quality.found),
             fault_line=self._fault_line.drawn(moments, bands, eras),
-            errors=errors.section(self._errors, bands, eras, self._profile_of_errors(usual)) if self._errors.last else None,
+            errors=self._errors_section(bands, eras, usual),
             before=[found for section in self._before if (found := section.shown()) is not None],
             after=[found for section in self._after if (found := section.shown()) is not None],
         )
@@ -185,9 +186,11 @@ class EventsPage:
         known = usual.get(self._told_places.model_version)
         return places_of(segments_in(self._told_places.detail), known.profile if known else None)
 
-    def _profile_of_errors(self, usual: dict[str, Usual]) -> Profile | None:
-        known = usual.get(self._errors.last.model_version) if self._errors.last else None
-        return known.profile if known else None
+    def _errors_section(self, bands: list[Band], eras: list[tuple[int, str]], usual: dict[str, Usual]) -> Markup | None:
+        if self._errors.last is None:
+            return None
+        known = usual.get(self._errors.last.model_version)
+        return errors.section(self._errors, bands, eras, known.profile if known else None)
 
     def _sentence(self, usual: dict[str, Usual]) -> str:
         history, stories = self._history, [story for story in self.stories if story.alert is not None]
