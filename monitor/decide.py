@@ -107,7 +107,7 @@ class Decider:
             self._errors(message, outputs)
             return outputs  # labels move no watermark, so nothing closes by them
         if isinstance(message, KpiSeen):
-            outputs.events += self._kpi_events(self.kpis.measured(message.seen))
+            outputs.events += self._kpi_events(self.kpis.measured(message.seen, offset))
             return outputs
         for told in self._take(message, offset):
             self._tell(told, outputs)

@@ -25,7 +25,7 @@ from longshore.monitor.performance import Excess, Figures, excess, figures_of, s
 from longshore.profile import Ints
 from longshore.records import Route, Window
 
-SEGMENTS_TOLD = 40
+SEGMENTS_TOLD = 64
 LEFT_OUT = ("duplicates", "conflicting", "late", "unmatched", "unlabelled")
 
 

@@ -58,7 +58,7 @@ class KpiWatch:
 
     def __init__(self, kpis: Mapping[str, Kpi], state: dict[str, KpiState] | None = None) -> None:
         self._kpis = kpis
-        self.state = state or {}
+        self.state = {name: known for name, known in (state or {}).items() if name in kpis}
 
     def take(self, detail: Mapping[str, Any], version: str, start: int) -> tuple[dict[str, Any], list[Any]]:
         """A `performance` event's detail to what is added to it, and changes to tell as (kind, episode, detail).
@@ -74,13 +74,16 @@ class KpiWatch:
                 changes += told
         return ({"kpis": found} if found else {}), changes
 
-    def measured(self, seen: KpiValue) -> list[Any]:
-        """Take in a value that was measured, and tell changes like `take`; of a KPI that comes otherwise, nothing."""
+    def measured(self, seen: KpiValue, at: int) -> list[Any]:
+        """Take in a value that was measured, and tell changes like `take`; of a KPI that comes otherwise, nothing.
+
+        `at` tells values of the same time apart.
+        """
         kpi = self._kpis.get(seen.name)
         if kpi is None or kpi.expression is not None:
             return []
-        _, changes = self._judged(seen.name, kpi, seen.value, f"kpi|{seen.name}|{seen.time}")
-        return [(kind, episode, detail | {"time": seen.time}) for kind, episode, detail in changes]
+        _, changes = self._judged(seen.name, kpi, seen.value, f"kpi|{seen.name}|{seen.time}|{at}")
+        return [(kind, episode, detail | {"since": seen.time}) for kind, episode, detail in changes]
 
     def _judged(self, name: str, kpi: Kpi, value: float | None, digest: str) -> tuple[dict[str, Any], list[Any]]:
         """A value beside its bounds, and the change to tell, where there is one."""

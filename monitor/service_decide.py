@@ -292,6 +292,6 @@ def _measure_labels(event: DriftEvent) -> None:
 def _measure_kpis(decider: Decider) -> None:
     """The users' KPIs as they stand; one that is not defined now keeps its last value."""
     for name, state in decider.kpis.state.items():
-        telemetry.KPI_BREACHED.labels(name).set(state.breached > 0)
+        telemetry.KPI_BREACHED.labels(name).set(bool(state.episode))
         if state.value is not None:
             telemetry.KPI.labels(name).set(state.value)

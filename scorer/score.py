@@ -10,8 +10,11 @@ import numpy as np
 
 from longshore.codec import Codec, Decoded, Reason, Reject
 from longshore.columns import Columns, Floats
-from longshore.profile import Ints
 
+MANY = 100
+"""So many records and an error for each: then the model is broken, and all of them would be dead letters."""
+MOST_CALLS = 1_000
+"""Of the model to find the records it fails for: seconds at most, while a transaction is open."""
 MOST_TOLD = 300
 """Characters of an exception's text in a dead letter."""
 
@@ -45,7 +48,7 @@ def score(values: Sequence[bytes | None], codec: Codec, model: Predictor) -> Sco
     """Decode and score a batch; a record whose prediction is not finite is a reject like one that cannot be read.
 
     Raises:
-        Exception: the model's own, where it fails for each of several records.
+        Exception: the model's own, where it fails for each of `MANY` records or more.
 
     """
     decoded = codec.decode(values)
@@ -67,26 +70,32 @@ def answer(decoded: Decoded, model: Predictor) -> Answer:
     except MemoryError:
         raise
     except Exception:
-        values, failed = np.full(len(columns), np.nan), dict[int, str]()
-        _one_by_one(model, columns, np.arange(len(columns)), values, failed)
-        if 1 < len(columns) == len(failed):
+        found = _by_halves(model, columns)
+        if MANY <= len(columns) == len(found.failed):
             raise  # the model's fault, not a record's
-        return Answer(values, failed)
+        return found
 
 
-def _one_by_one(model: Predictor, columns: Columns, places: Ints, values: Floats, failed: dict[int, str]) -> None:
-    """Find the records for which the model fails by halving: log n calls for each."""
-    try:
-        values[places] = model.predict(columns.take(places))
-    except MemoryError:
-        raise
-    except Exception as error:
-        if len(places) == 1:
-            failed[int(places[0])] = f"{type(error).__name__}: {error}"[:MOST_TOLD]
-            return
-        half = len(places) // 2
-        _one_by_one(model, columns, places[:half], values, failed)
-        _one_by_one(model, columns, places[half:], values, failed)
+def _by_halves(model: Predictor, columns: Columns) -> Answer:
+    """Find the records for which the model fails by halving, in `MOST_CALLS`: of parts left then all count as such."""
+    found, parts = Answer(np.full(len(columns), np.nan)), [np.arange(len(columns))]
+    for _ in range(MOST_CALLS):
+        if not parts:
+            return found
+        places = parts.pop()
+        try:
+            found.values[places] = model.predict(columns.take(places))
+        except MemoryError:
+            raise
+        except Exception as error:
+            if len(places) == 1:
+                found.failed[int(places[0])] = f"{type(error).__name__}: {error}"[:MOST_TOLD]
+            else:
+                half = len(places) // 2
+                parts += places[half:], places[:half]
+    untried = "it failed for so many others that this one was not tried by itself"
+    found.failed.update(dict.fromkeys(np.concatenate(parts).tolist() if parts else [], untried))
+    return found
 
 
 def judged(decoded: Decoded, answered: Answer) -> Scored:

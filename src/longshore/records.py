@@ -7,7 +7,7 @@ formats of the monitor.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -144,7 +144,7 @@ class ModelEventKind(StrEnum):
 class KpiValue(msgspec.Struct, frozen=True):
     """A value of `kpi`: what somebody measured, by the name it has in `[monitor.kpis]`; `time` in ms."""
 
-    name: str
+    name: Annotated[str, msgspec.Meta(max_length=40)]
     value: float
     time: int
 

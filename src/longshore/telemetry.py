@@ -107,7 +107,7 @@ LABEL_DISTANCE = Gauge(
 )
 KPI = Gauge("longshore_kpi", "The last value of a user's figure (monitor.kpis)", ["name"])
 KPIS_UNREADABLE = Counter("longshore_kpis_unreadable_total", "Messages on `kpi` that are no value and were left out")
-KPI_BREACHED = Gauge("longshore_kpi_breached", "1 while the last value is beyond its bound", ["name"])
+KPI_BREACHED = Gauge("longshore_kpi_breached", "1 from a `kpi` event to its `kpi_over`", ["name"])
 LABEL_MOVED = Gauge("longshore_label_moved", "1 while the last window of labels is distributed otherwise")
 
 REPORT_WRITTEN = Gauge("longshore_report_timestamp_seconds", "When the last report on a schedule was written")

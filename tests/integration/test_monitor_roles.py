@@ -189,7 +189,7 @@ def test_measured_kpis_are_told_once_though_both_roles_are_killed(world, spawn):
     environment["LONGSHORE_MONITOR__KPIS"] = '{"deals": {"at_least": 5, "windows": 2}}'
 
     def kpis():
-        return [(e.kind, e.detail["time"]) for e in read_events(settings, topics.events) if e.cause == "kpi"]
+        return [(e.kind, e.detail["since"]) for e in read_events(settings, topics.events) if e.cause == "kpi"]
 
     with Writer(settings) as writer:
         for values, expected in (([9, 1, "no value", 1], [("kpi", 3)]), ([1, 9, 9], [("kpi", 3), ("kpi_over", 12)])):

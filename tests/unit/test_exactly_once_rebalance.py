@@ -224,6 +224,29 @@ def test_records_not_committed_are_undone_where_it_is_unknown_how_an_offset_out_
     assert polled(stream, lambda _: [message(0, 5), message(1, 0)]) == [(0, 5), (1, 0)]
 
 
+def test_a_commit_that_failed_meanwhile_is_told_there_too(stream: ExactlyOnce, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One fault of a broker gives both; untold, what was fetched before the rewind would be taken in."""
+
+    class Deleted(Message):
+        def error(self) -> Any:
+            return KafkaError(KafkaError._AUTO_OFFSET_RESET)
+
+    def away(*_: Any, **__: Any) -> tuple[int, int]:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    def failed() -> bool:
+        raise AbortedError("the commit under way failed")
+
+    assert polled(stream, lambda _: [message(1, 0)]) == [(1, 0)]
+    monkeypatch.setattr(client(stream), "get_watermark_offsets", away)
+    monkeypatch.setattr(stream._outlet, "settled", lambda: False)
+    monkeypatch.setattr(stream._outlet, "settle", failed)
+    client(stream).script = [lambda _: [message(1, 1), Deleted("in", 0, 6, None, None)]]
+    with pytest.raises(AbortedError, match="the commit under way failed"):
+        stream.poll(100, 0.1)
+    assert ("in", 1) not in stream._positions
+
+
 def test_what_comes_after_something_was_undone_is_read_again_not_dropped(stream: ExactlyOnce) -> None:
     """A revocation with uncommitted records, a new assignment and the first record in one call of the client."""
     assert polled(stream, lambda _: [message(0, 5)]) == [(0, 5)]

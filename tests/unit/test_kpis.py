@@ -173,20 +173,37 @@ def test_measured_values_are_told_like_windows_and_names_nobody_watches_are_not(
     watch = KpiWatch({"deals": Kpi.of(None, at_least=100, windows=2), "n": Kpi.of("n", at_most=1, windows=1)})
     changes = []
     for at, value in enumerate((120.0, 90.0, 120.0, 90.0, 80.0, 70.0, 120.0, 110.0, 120.0)):
-        changes += watch.measured(KpiValue("deals", value, at)) + watch.measured(KpiValue("n", 9.0, at))
-        changes += watch.measured(KpiValue("profit", value, at))
+        for name in ("deals", "n", "profit"):
+            changes += watch.measured(KpiValue(name, value, at), at)
     (first, begun, said), (over, ended, _) = changes
-    assert (first, over, said["time"], said["value"], said["at_least"]) == ("kpi", "kpi_over", 4, 80.0, 100)
+    assert (first, over, said["since"], said["value"], said["at_least"]) == ("kpi", "kpi_over", 4, 80.0, 100)
     assert begun == ended and watch.state["deals"].value == 120.0 and set(watch.state) == {"deals"}
     assert watch.take({"figures": {"n": 0}}, "v1", 0)[0] == {
         "kpis": {"n": {"value": 0, "at_most": 1, "at_least": None, "breached": False}}
     }
 
 
+def test_two_episodes_at_one_time_are_two_and_a_kpi_taken_away_is_forgotten():
+    watch = KpiWatch({"deals": Kpi.of(None, at_least=5, windows=1)})
+    told = [change for at, value in enumerate((1, 9, 1)) for change in watch.measured(KpiValue("deals", value, 0), at)]
+    assert [kind for kind, *_ in told] == ["kpi", "kpi_over", "kpi"] and told[0][1] != told[2][1]
+    assert not KpiWatch({}, watch.state).state
+
+
 def test_what_is_no_value_of_a_kpi_is_left_out_and_the_rest_is_not():
     good = b'{"name": "deals", "value": 3, "time": 7, "unit": "a day"}'
     deals = b'{"name": "deals", "value": %s, "time": 1}'
-    bad = [None, b"", b"[]", deals % b"NaN", deals % b"1e999", deals % b'"3"', b'{"value": 3, "time": 1}', b"\xff"]
+    bad = [
+        None,
+        b"",
+        b"[]",
+        b'{"name": "%s", "value": 3, "time": 1}' % (b"n" * 41),
+        deals % b"NaN",
+        deals % b"1e999",
+        deals % b'"3"',
+        b'{"value": 3, "time": 1}',
+        b"\xff",
+    ]
     assert kpis_seen([*bad, good, *bad]) == [KpiSeen(KpiValue("deals", 3.0, 7))]
     assert decode(encode(KpiSeen(KpiValue("deals", 3.0, 7)))) == KpiSeen(KpiValue("deals", 3.0, 7))
 
@@ -201,7 +218,7 @@ def test_the_decider_tells_of_measured_kpis_once_also_across_a_restart():
         return one
 
     whole = decide_all(decider(), messages)
-    told = [(event.kind, event.cause, event.detail["name"], event.detail["time"]) for event in whole.events
+    told = [(event.kind, event.cause, event.detail["name"], event.detail["since"]) for event in whole.events
             if event.cause == "kpi"]  # fmt: skip
     assert told == [("kpi", "kpi", "deals", 2), ("kpi_over", "kpi", "deals", 5)] and not whole.requests
     for cut in range(8, len(messages)):

@@ -268,7 +268,18 @@ def test_a_record_for_which_the_model_fails_is_a_dead_letter_and_the_others_are_
 @pytest.mark.parametrize(("error", "ids"), [(ValueError, ()), (MemoryError, ("3",))], ids=["all", "memory"])
 def test_what_is_no_records_fault_is_raised(error: type[Exception], ids: tuple[str, ...]) -> None:
     with pytest.raises(error):
-        score([record(record_id=str(i)) for i in range(5)], Codec(districts()), Fails(*ids, error=error))
+        score([record(record_id=str(i)) for i in range(100)], Codec(districts()), Fails(*ids, error=error))
+
+
+def test_where_the_model_fails_for_very_many_the_calls_are_bounded_and_nobody_is_left_out() -> None:
+    model = Fails(*(str(i) for i in range(0, 4_000, 3)))
+    scored = score([record(record_id=str(i)) for i in range(4_000)], Codec(districts()), model)
+    assert model.calls < 1_100
+    assert scored.decoded.positions[:4] == [1, 2, 4, 5]
+    assert sorted(scored.decoded.positions + [reject.position for reject in scored.rejects]) == list(range(4_000))
+    assert {reject.reason for reject in scored.rejects} == {Reason.MODEL_FAILED}
+    few = score([record(record_id="0"), record(record_id="3")], Codec(districts()), model)
+    assert [reject.reason for reject in few.rejects] == [Reason.MODEL_FAILED] * 2, "no reason to end"
 
 
 @pytest.mark.parametrize("max_batch", [5, 1_000], ids=["beside the loop", "in the loop"])

@@ -6,7 +6,6 @@ outlet's work: `longshore.kafka.transactions` or `longshore.kafka.flushes`.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from operator import methodcaller
@@ -272,12 +271,13 @@ class GroupMember:
 
     def _forget(self, reason: str) -> None:
         """Undo what is not committed: a part of it can no longer be, and a transaction is one."""
-        with contextlib.suppress(AbortedError):
-            self.settle()
-        if not self._uncommitted and self._outlet.settled() and not self._outlet.is_open():
-            return
         try:
+            self.settle()
+            if not self._uncommitted and self._outlet.settled() and not self._outlet.is_open():
+                return
             self._outlet.abandon(reason)
+        except AbortedError as error:
+            self._forgotten = error
         except LongshoreError as error:
             self._hook_error = error
         else:
