@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import structlog
 
 from longshore.codec import Codec, Decoded, Reason, Reject
 from longshore.columns import Columns, Floats
+
+log = structlog.get_logger()
 
 MANY = 100
 """So many records and an error for each: then the model is broken, and all of them would be dead letters."""
@@ -69,7 +72,8 @@ def answer(decoded: Decoded, model: Predictor) -> Answer:
         return Answer(model.predict(columns))
     except MemoryError:
         raise
-    except Exception:
+    except Exception as error:
+        log.exception("the model failed for a batch; its records are tried in parts", rows=len(columns), exc_info=error)
         found = _by_halves(model, columns)
         if MANY <= len(columns) == len(found.failed):
             raise  # the model's fault, not a record's

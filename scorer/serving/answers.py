@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
-import structlog
 
 from longshore import telemetry
 from longshore.codec import Codec, Reason, Reject
@@ -22,8 +21,6 @@ from longshore.scorer.models import Active
 from longshore.scorer.rows import explain, records, sentence
 from longshore.scorer.score import score
 from longshore.scorer.serving.protocol import Inference, RefusedError
-
-log = structlog.get_logger()
 
 SHOWN_REJECTS = 10
 """How many bad rows an error names; it counts them all."""
@@ -88,8 +85,7 @@ class Answers:
 
 def _refused(rejects: list[Reject], start: int, job: Job) -> RefusedError:
     if any(reject.reason is Reason.MODEL_FAILED for reject in rejects):
-        log.error("the model fails for rows that can be read", rows=len(rejects), first=rejects[0].message)
-        return RefusedError(500, "the model failed for a row; see the server's log")
+        return RefusedError(500, "internal error: the model failed for a row; see the server's log")
     columns = job.inference.columns
     shown = [explain(reject, reject.position - start, columns) for reject in rejects[:SHOWN_REJECTS]]
     more = f" (and {len(rejects) - len(shown)} more rows)" if len(rejects) > len(shown) else ""
