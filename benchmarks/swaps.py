@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from benchmarks._warming import warm_up
 from confluent_kafka import Producer
 from pydantic import SecretStr
 
@@ -142,7 +143,7 @@ def main() -> None:
         print(
             f"models of {TREES} trees, {sizes[0]:,} bytes; load {args.rate:,} records/s; {SCORERS} scorers", flush=True
         )
-        run(settings, registry, args)
+        run(settings, registry, stack.pids["kafka"], args)
 
 
 def register(registry: Registry, settings: Settings, seed: int) -> int:
@@ -165,7 +166,7 @@ def register(registry: Registry, settings: Settings, seed: int) -> int:
 PARAMETERS = Parameters(many=replace(MANY_ROWS, max_iter=TREES, early_stopping=False))
 
 
-def run(settings: Settings, registry: Registry, args: argparse.Namespace) -> None:
+def run(settings: Settings, registry: Registry, broker: int, args: argparse.Namespace) -> None:
     assert settings.redis_url is not None
     topics = Topics.of(settings.topic_prefix, SCHEMA)
     projector = Projector(settings, registry, ModelCache(settings.redis_url.get_secret_value()), None)
@@ -178,7 +179,7 @@ def run(settings: Settings, registry: Registry, args: argparse.Namespace) -> Non
     try:
         load.start()
         wait(lambda: len(watch.first) == PARTITIONS, "the first predictions")
-        time.sleep(WARM_S)
+        print(f"broker {warm_up(broker, time.sleep, WARM_S)}", flush=True)
         plan = [True] * args.swaps + [False] * args.lost
         found = swap_all(plan, registry, watch, projector, scorers)
     finally:

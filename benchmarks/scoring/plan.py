@@ -25,7 +25,7 @@ class Plan:
     """Besides `MAIN_RATE`, for Longshore alone and in one round."""
     latency_rounds: int = 3
     broker_warm_s: float = 45.0
-    """Of small transactions before anybody's latency counts: a fresh broker takes thrice as long for them."""
+    """Of small transactions at least before anybody's latency counts: a fresh broker takes thrice as long for them."""
     warm_s: float = 4.0
     latency_s: float = 10.0
     intervals_ms: tuple[int, ...] = (10, 20, 50, 100, 200, 500)
