@@ -113,6 +113,42 @@ def test_ready_open_committing_ready(script: Script) -> None:
     assert not under_test.settle(), "there is nothing more to settle"
 
 
+def test_outputs_of_a_commit_go_after_its_offsets(script: Script) -> None:
+    # Turned away for the markers of the transaction before, offsets are tried again in 1 ms, outputs in 20.
+    under_test = started()
+    under_test.commit([], Consumer(), [ANSWER, ANSWER])
+    assert under_test.settle()
+    assert script.calls == [
+        "init_transactions", "begin_transaction", "send_offsets_to_transaction", "produce", "produce",
+        "commit_transaction",
+    ]  # fmt: skip
+
+
+def test_an_output_of_a_commit_that_cannot_be_sent_aborts_it(script: Script) -> None:
+    under_test = started()
+    script.failures["produce"] = [DEFINITE]
+    under_test.commit([], Consumer(), [ANSWER])
+    with pytest.raises(AbortedError, match="cannot be sent"):
+        under_test.settle()
+    assert (under_test.state, script.calls[-1], script.made) == (State.READY, "abort_transaction", 1)
+    assert "commit_transaction" not in script.calls
+    finish(under_test)
+
+
+def test_outputs_of_a_commit_that_find_no_room_in_time_abort_it(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise UnavailableError("the queue stayed full", mend="")
+
+    monkeypatch.setattr(transactions, "enqueue", full)
+    under_test = started()
+    under_test.commit([], Consumer(), [ANSWER])
+    with pytest.raises(AbortedError, match="stayed full"):
+        under_test.settle()
+    assert (under_test.state, script.calls[-1]) == (State.READY, "abort_transaction")
+
+
 def test_a_start_that_is_not_wanted_any_more_does_not_wait_for_kafka(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,9 +57,9 @@ class Flushes:
             self._renew()
             raise AbortedError(f"outputs were not taken: {error}") from error
 
-    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
-        """Begin to see everything sent arrive; `settle` commits the offsets then."""
-        self.settle()
+    def commit(self, offsets: list[TopicPartition], consumer: Consumer, outputs: Sequence[Batch | Single] = ()) -> None:
+        """Send the last outputs, and begin to see everything sent arrive; `settle` commits the offsets then."""
+        self.send(outputs)
         producer, timeout_s = self._producer, self._timeout_s
         self._offsets, self._began = (consumer, offsets), time.perf_counter()
         self._flight = self._watched.start(lambda: producer.flush(timeout_s))

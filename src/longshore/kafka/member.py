@@ -93,11 +93,9 @@ class GroupMember:
     ) -> None:
         """See `longshore.stream.ExactlyOnceStream.commit`."""
         self.settle()
-        if outputs:
-            self._or_rewind(lambda: self._outlet.send(outputs))
         positions = dict(self._positions if upto is None else upto)
         offsets = [TopicPartition(*place, at, *noted(self._hooks, place)) for place, at in positions.items()]
-        self._or_rewind(lambda: self._outlet.commit(offsets, self._consumer))
+        self._or_rewind(lambda: self._outlet.commit(offsets, self._consumer, outputs))
         self._committing, self._then = positions, then
         self._uncommitted = positions != self._positions
         if wait:

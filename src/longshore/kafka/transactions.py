@@ -41,7 +41,7 @@ WATCHDOG_S = 0.5
 
 
 class _Flight:
-    """A commit under way: the offsets, then the end of the transaction, one after the other on the same thread."""
+    """A commit under way: the offsets, then the last outputs and the end, one after the other on the same thread."""
 
     def __init__(
         self, watched: Watched, send_offsets: Callable[[], None], end: Callable[[], None], end_s: float
@@ -93,11 +93,14 @@ class Transactions:
         except KafkaException as error:
             self._fail(error.args[0], error)
         except LongshoreError as error:
-            self._undo(Event.ABORT, str(error))
-            raise AbortedError(f"transaction {self._id} aborted: {error}") from error
+            self._refuse(error)
 
-    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
-        """Begin to end the transaction with the consumer's offsets; `settle` tells how it went."""
+    def commit(self, offsets: list[TopicPartition], consumer: Consumer, outputs: Sequence[Batch | Single] = ()) -> None:
+        """Begin to end the transaction with the consumer's offsets and the last outputs; `settle` tells how it went.
+
+        The offsets go first: while the markers of the transaction before are being written a coordinator turns away
+        both, and the client tries again 1 ms later with offsets (`retry.backoff.ms`), but 20 ms later with outputs.
+        """
         self._open()
         producer, timeout_s = self._producer, self._call_timeout_s
         # Here, not on the other thread: inside a rebalance callback of `Consumer.close` it would wait for ever.
@@ -108,7 +111,10 @@ class Transactions:
             _retried(lambda left: producer.send_offsets_to_transaction(offsets, metadata, left), OFFSETS_TIMEOUT_S)
 
         def end() -> None:
-            _retried(producer.commit_transaction, timeout_s)
+            deadline = time.monotonic() + timeout_s
+            for output in outputs:
+                enqueue(producer, output, deadline - time.monotonic())
+            _retried(producer.commit_transaction, deadline - time.monotonic())
 
         self._flight = _Flight(self._watched, send_offsets, end, timeout_s)
 
@@ -131,6 +137,8 @@ class Transactions:
             self._fail(error.args[0], error)
         except TimeoutError as error:
             self._give_up("committing", error)
+        except LongshoreError as error:
+            self._refuse(error)
         self._move(Event.COMMITTED)
         telemetry.TRANSACTIONS.labels(self._service, "committed").inc()
         telemetry.TRANSACTION_SECONDS.labels(self._service).observe(time.perf_counter() - self._began)
@@ -174,6 +182,11 @@ class Transactions:
             raise self._end(translate(KafkaException(error), f"transaction {self._id}")) from cause
         self._undo(needed, error.str())
         raise AbortedError(f"transaction {self._id} aborted: {error.str()}") from cause
+
+    def _refuse(self, cause: LongshoreError) -> None:
+        """An output cannot be sent; always raises."""
+        self._undo(Event.ABORT, str(cause))
+        raise AbortedError(f"transaction {self._id} aborted: {cause}") from cause
 
     def _give_up(self, doing: str, cause: BaseException) -> None:
         """The client did not keep its own time-out; always raises."""
