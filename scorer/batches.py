@@ -23,6 +23,11 @@ class Pending:
     bytes: int = 0
     reasons: list[str] = field(default_factory=list)
 
+    def take(self) -> list[Batch | Single]:
+        """The outputs, to be handed over now: nothing holds them here any longer."""
+        taken, self.outputs = self.outputs, []
+        return taken
+
 
 Timed = tuple[Answer, int]
 """What the model said of a batch, and when (ms since epoch)."""

@@ -2,8 +2,8 @@
 
 A transaction opens with one snapshot of the model and ends after `commit_interval_s` under load, or as soon as the
 input is idle (at least once: always after that interval, for outputs are seen as soon as they are sent). Outputs are
-handed over as they are made, and a commit goes on while the next records are read and scored: these go out, in a
-transaction of their own, when it has ended. Under load the model works on one batch while the one before is encoded.
+handed over as they are made, or with the commit if that is at once. It goes on while the next records are read and
+scored: these go out, in a transaction of their own, when it has ended. Under load the model works on one batch while the one before is encoded.
 What is handed over and not yet committed is known to the stream only, so that an abort, a revoked partition or a lost
 one has one obvious thing to do here: forget it (`drop`).
 """
@@ -122,7 +122,7 @@ class Scorer:
         self._ahead.clear()
 
     def _step(self, stream: ExactlyOnceStream, active: Active) -> None:
-        """Read a batch, and while the model works on it encode and send the one before."""
+        """Read a batch, and while the model works on it encode and send the one before; at once where it is idle."""
         most = self._settings.max_batch
         batch = stream.poll(most, 0 if self._ahead else self._settings.poll_timeout_s)
         full = len(batch) >= most
@@ -208,8 +208,7 @@ class Scorer:
     def _send(self, stream: ExactlyOnceStream) -> None:
         """Hand over the outputs that are made: under load they travel while others are made."""
         if self._pending is not None and self._pending.outputs:
-            outputs, self._pending.outputs = self._pending.outputs, []
-            stream.send(outputs)
+            stream.send(self._pending.take())
 
     def _due(self) -> bool:
         if self._pending is None:
@@ -224,7 +223,7 @@ class Scorer:
             self._committing = pending
             then = functools.partial(self._committed, pending) if pending else None
             upto = self._ahead[0].before if self._ahead else None
-            stream.commit(pending.outputs if pending else [], wait=wait, then=then, upto=upto)
+            stream.commit(pending.take() if pending else [], wait=wait, then=then, upto=upto)
 
     def _committed(self, pending: Pending) -> None:
         self._aborts = 0

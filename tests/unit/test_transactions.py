@@ -114,7 +114,7 @@ def test_ready_open_committing_ready(script: Script) -> None:
 
 
 def test_outputs_of_a_commit_go_after_its_offsets(script: Script) -> None:
-    # Turned away for the markers of the transaction before, offsets are tried again in 1 ms, outputs in 20.
+    # Turned away for the markers of the transaction before, offsets are tried again in 1, 2, 4 ms, outputs in 20.
     under_test = started()
     under_test.commit([], Consumer(), [ANSWER, ANSWER])
     assert under_test.settle()
@@ -133,6 +133,20 @@ def test_an_output_of_a_commit_that_cannot_be_sent_aborts_it(script: Script) -> 
     assert (under_test.state, script.calls[-1], script.made) == (State.READY, "abort_transaction", 1)
     assert "commit_transaction" not in script.calls
     finish(under_test)
+
+
+def test_an_error_nobody_foresaw_in_a_commit_leaves_no_transaction_open(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(transactions, "enqueue", no_memory)
+    under_test = started()
+    under_test.commit([], Consumer(), [ANSWER])
+    with pytest.raises(MemoryError):
+        under_test.settle()
+    assert (under_test.state, script.calls[-1]) == (State.READY, "abort_transaction")
 
 
 def test_outputs_of_a_commit_that_find_no_room_in_time_abort_it(

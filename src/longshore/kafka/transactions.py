@@ -99,7 +99,7 @@ class Transactions:
         """Begin to end the transaction with the consumer's offsets and the last outputs; `settle` tells how it went.
 
         The offsets go first: while the markers of the transaction before are being written a coordinator turns away
-        both, and the client tries again 1 ms later with offsets (`retry.backoff.ms`), but 20 ms later with outputs.
+        both, and the client tries again 1, 2, 4 … ms later with offsets (`retry.backoff.ms`), 20 with outputs.
         """
         self._open()
         producer, timeout_s = self._producer, self._call_timeout_s
@@ -110,10 +110,12 @@ class Transactions:
         def send_offsets() -> None:
             _retried(lambda left: producer.send_offsets_to_transaction(offsets, metadata, left), OFFSETS_TIMEOUT_S)
 
+        left = list(outputs)  # none is held longer than it takes to hand it over
+
         def end() -> None:
             deadline = time.monotonic() + timeout_s
-            for output in outputs:
-                enqueue(producer, output, deadline - time.monotonic())
+            while left:  # half of the time at most: what finds no room is aborted, a commit out of time is ambiguous
+                enqueue(producer, left.pop(0), deadline - timeout_s / 2 - time.monotonic())
             _retried(producer.commit_transaction, deadline - time.monotonic())
 
         self._flight = _Flight(self._watched, send_offsets, end, timeout_s)
@@ -139,6 +141,9 @@ class Transactions:
             self._give_up("committing", error)
         except LongshoreError as error:
             self._refuse(error)
+        except Exception as error:
+            self._undo(Event.ABORT, repr(error))
+            raise
         self._move(Event.COMMITTED)
         telemetry.TRANSACTIONS.labels(self._service, "committed").inc()
         telemetry.TRANSACTION_SECONDS.labels(self._service).observe(time.perf_counter() - self._began)
