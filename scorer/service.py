@@ -2,10 +2,10 @@
 
 A transaction opens with one snapshot of the model and ends after `commit_interval_s` under load, or as soon as the
 input is idle (at least once: always after that interval, for outputs are seen as soon as they are sent). Outputs are
-handed over as they are made, or with the commit if that is at once. It goes on while the next records are read and
-scored: these go out, in a transaction of their own, when it has ended. Under load the model works on one batch while the one before is encoded.
-What is handed over and not yet committed is known to the stream only, so that an abort, a revoked partition or a lost
-one has one obvious thing to do here: forget it (`drop`).
+handed over as they are made, or with the commit if that is at once. A commit goes on while the next records are read
+and scored: these go out, in a transaction of their own, when it has ended. Under load the model works on one batch
+while the one before is encoded. What is handed over and not yet committed is known to the stream only, so that an
+abort, a revoked partition or a lost one has one obvious thing to do here: forget it (`drop`).
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ FREE_ABORTS, ABORT_WAIT_S = 5, 2.0
 REST_S = {"exactly_once": 0.003, "at_least_once": 0.002}
 """After a commit when the input is idle. A coordinator answers a commit before its markers are written, and turns away
 who begins the next transaction until then; the rest gathers a few more records instead (docs/exactly-once.md)."""
-GLANCE_S = 0.003
-"""How often a commit is looked after when the input is idle; what came by then is scored beside it."""
+SOON_S, GLANCE_S = 0.02, 0.003
+"""How long a commit is waited for when the input is idle, and how often it is looked after then: what came meanwhile is
+scored beside one that takes longer. Beside each it would cost more of a small machine than it gains."""
 SWITCH_S = 0.001
 """How long the model's thread waits for the interpreter when it has an answer: with Python's default of 5 ms the loop
 waits for it in turn, and scores a tenth less."""
@@ -154,10 +155,8 @@ class Scorer:
         self._ahead.append(Begun(batch, size, decoded, active, stream.mark(), coming))
 
     def _score_beside(self, stream: ExactlyOnceStream) -> None:
-        """Score what comes while the commit goes on, one batch's worth at most; none of it is sent before the end.
-
-        Sent at once, the first of it would open a transaction that all the rest must wait for.
-        """
+        """Score what comes while a long commit goes on, a batch at most; none is sent before its end."""
+        stream.settle(SOON_S)
         room = self._settings.max_batch - sum(len(begun.batch) for begun in self._ahead)
         size = sum(begun.bytes for begun in self._ahead)
         while self._committing is not None and room > 0 and size < TRANSACTION_BYTES and not self._stop.is_set():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 import structlog
@@ -68,9 +68,9 @@ class Flushes:
         """Never: what is sent is sent."""
         return False
 
-    def settled(self) -> bool:
-        """Whether `settle` would not have to wait."""
-        return self._flight is None or self._flight.done()
+    def settled(self, within_s: float = 0.0) -> bool:
+        """Whether `settle` would not have to wait, after `within_s` at most."""
+        return self._flight is None or bool(wait([self._flight], within_s).done)
 
     def settle(self) -> bool:
         """Wait for the commit under way; whether there was one."""

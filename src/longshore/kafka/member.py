@@ -184,8 +184,10 @@ class GroupMember:
             log.warning("kafka consumer", group=self._group, error=str(error))
         return False
 
-    def settle(self) -> None:
+    def settle(self, within_s: float | None = None) -> None:
         """Learn how the commit under way ended; AbortedError with the input rewound if it failed."""
+        if within_s is not None and not self._outlet.settled(within_s):
+            return
         if self._or_rewind(self._outlet.settle):
             for place, at in self._committing.items():
                 if place in self._assigned:

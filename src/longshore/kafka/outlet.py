@@ -18,7 +18,7 @@ class Outlet(Protocol):
         self, offsets: list[TopicPartition], consumer: Consumer, outputs: Sequence[Batch | Single] = ()
     ) -> None: ...
     def is_open(self) -> bool: ...  # noqa: D102
-    def settled(self) -> bool: ...  # noqa: D102
+    def settled(self, within_s: float = 0.0) -> bool: ...  # noqa: D102
     def settle(self) -> bool: ...  # noqa: D102
     def abandon(self, reason: str) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102

@@ -51,8 +51,10 @@ class _Flight:
         self._offsets_due = time.monotonic() + OFFSETS_TIMEOUT_S + WATCHDOG_S
         self._end_due = self._offsets_due + end_s
 
-    def landed(self) -> bool:
-        """Whether `wait` would return or raise at once."""
+    def landed(self, within_s: float) -> bool:
+        """Whether `wait` would return or raise at once, after so long at most."""
+        if within_s > 0:
+            wait([self._end], within_s)
         late = time.monotonic() > (self._end_due if self._offsets.done() else self._offsets_due)
         return self._end.done() or late
 
@@ -124,9 +126,9 @@ class Transactions:
         """Whether outputs were sent that are not on their way to be committed."""
         return self.state is State.OPEN
 
-    def settled(self) -> bool:
-        """Whether `settle` would not have to wait."""
-        return self._flight is None or self._flight.landed()
+    def settled(self, within_s: float = 0.0) -> bool:
+        """Whether `settle` would not have to wait, after `within_s` at most."""
+        return self._flight is None or self._flight.landed(within_s)
 
     def settle(self) -> bool:
         """Wait for the commit under way; whether there was one."""
