@@ -100,15 +100,16 @@ class Scorer:
 
     def finish(self, stream: ExactlyOnceStream) -> None:
         """Commit what is read; an abort, or a failure of ours, leaves it to whoever reads the partition next."""
-        if self._failed:
-            self.drop()
-            return
-        try:
-            while not self._encode_ahead():
-                self._commit(stream)
-            self._commit(stream, wait=True)
-        except AbortedError as error:
-            log.warning("the last records were not committed and will be scored again", error=str(error))
+        if not self._failed:
+            try:
+                while not self._encode_ahead():
+                    self._commit(stream)
+                self._commit(stream, wait=True)
+            except AbortedError as error:
+                log.warning("the last records were not committed and will be scored again", error=str(error))
+            except BaseException:
+                self._failed = True
+                raise
         self.drop()
 
     def join(self, partitions: Partitions) -> None:
@@ -138,6 +139,8 @@ class Scorer:
         if ends:
             self._commit(stream)
         if at_once:
+            if idle:
+                stream.settle(SOON_S)
             self._score_beside(stream)
         if idle:
             time.sleep(self._rest_s)
@@ -156,7 +159,6 @@ class Scorer:
 
     def _score_beside(self, stream: ExactlyOnceStream) -> None:
         """Score what comes while a long commit goes on, a batch at most; none is sent before its end."""
-        stream.settle(SOON_S)
         room = self._settings.max_batch - sum(len(begun.batch) for begun in self._ahead)
         size = sum(begun.bytes for begun in self._ahead)
         while self._committing is not None and room > 0 and size < TRANSACTION_BYTES and not self._stop.is_set():

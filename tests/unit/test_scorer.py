@@ -298,6 +298,25 @@ def test_when_the_scorer_fails_leaving_the_group_commits_nothing_that_is_not_sco
     assert stream._committed[INPUT] == len(stream.topics.get(OUTPUT, [])) == 0
 
 
+def test_when_the_last_commit_fails_leaving_the_group_commits_nothing_either() -> None:
+    class Fails(MemoryStream):
+        def commit(self, outputs: Any = (), **options: Any) -> None:
+            if outputs:
+                raise MemoryError
+            super().commit(outputs, **options)
+
+    scorer, models, _, _ = busy(0, 100, commit_interval_s=60.0)
+    stream = Fails({INPUT: inputs(*[record(record_id=f"r{i}") for i in range(3)])}, [INPUT])
+    stream.on_revoked = lambda _: scorer.finish(stream)
+    active = models.active()
+    assert active is not None
+    scorer._begin(stream, stream.poll(100, 0), active, beside=False)
+    with pytest.raises(MemoryError):
+        scorer.finish(stream)
+    stream.close()
+    assert stream._committed[INPUT] == len(stream.topics.get(OUTPUT, [])) == 0
+
+
 def test_a_dead_letter_keeps_what_came_and_overwrites_no_header() -> None:
     message = Record("in", 3, 42, b"key", b"value", [("trace", b"x"), (CONTEXT + "topic", b"first")])
     letter = dead_letter(message, Reject(0, Reason.NOT_JSON, "no"), topic="in.dlq", task="s-1")

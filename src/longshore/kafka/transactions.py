@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
@@ -32,8 +33,7 @@ log = structlog.get_logger()
 START_TIMEOUT_S = 45.0
 """For `init_transactions`: longer than a broker's restart, shorter than `max.poll.interval.ms`."""
 STOP_LOOK_S, STOP_GRACE_S = 0.1, 3.0
-"""How often a start looks whether it is still wanted, and how long it goes on when it is not: an orchestrator kills
-whoever has not ended after 10 s."""
+"""How often a start looks whether it is still wanted, and how long it goes on if not: orchestrators kill after 10 s."""
 OFFSETS_TIMEOUT_S = 2.5
 """For `send_offsets_to_transaction`: one round trip, and the call that hangs whenever its connection is cut."""
 WATCHDOG_S = 0.5
@@ -112,12 +112,12 @@ class Transactions:
         def send_offsets() -> None:
             _retried(lambda left: producer.send_offsets_to_transaction(offsets, metadata, left), OFFSETS_TIMEOUT_S)
 
-        left = list(outputs)  # none is held longer than it takes to hand it over
+        left = deque(outputs)  # none is held longer than it takes to hand it over
 
         def end() -> None:
             deadline = time.monotonic() + timeout_s
             while left:  # half of the time at most: what finds no room is aborted, a commit out of time is ambiguous
-                enqueue(producer, left.pop(0), deadline - timeout_s / 2 - time.monotonic())
+                enqueue(producer, left.popleft(), deadline - timeout_s / 2 - time.monotonic())
             _retried(producer.commit_transaction, deadline - time.monotonic())
 
         self._flight = _Flight(self._watched, send_offsets, end, timeout_s)
@@ -145,6 +145,7 @@ class Transactions:
             self._refuse(error)
         except Exception as error:
             self._undo(Event.ABORT, repr(error))
+            self._end(LongshoreError(f"transaction {self._id} aborted: {error!r}"))  # the positions are ahead of it
             raise
         self._move(Event.COMMITTED)
         telemetry.TRANSACTIONS.labels(self._service, "committed").inc()
