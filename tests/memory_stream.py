@@ -77,8 +77,7 @@ class MemoryStream:
         self._settle()
         self._sent += outputs
 
-    def settle(self, within_s: float | None = None) -> None:
-        del within_s
+    def settle(self) -> None:
         self._settle()
 
     def mark(self) -> Mark:
