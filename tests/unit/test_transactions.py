@@ -113,6 +113,18 @@ def test_ready_open_committing_ready(script: Script) -> None:
     assert not under_test.settle(), "there is nothing more to settle"
 
 
+def test_offsets_of_a_group_that_the_client_has_left_are_not_committed(script: Script) -> None:
+    class Leaving(Consumer):
+        def consumer_group_metadata(self) -> str:
+            raise RuntimeError("Consumer group metadata not available")
+
+    under_test = started()
+    reach(under_test, State.OPEN)
+    with pytest.raises(AbortedError, match="not available"):
+        under_test.commit([], Leaving())
+    assert (under_test.state, script.calls[-1]) == (State.READY, "abort_transaction")
+
+
 def test_a_start_that_is_not_wanted_any_more_does_not_wait_for_kafka(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,7 +101,11 @@ class Transactions:
         self._open()
         producer, timeout_s = self._producer, self._call_timeout_s
         # Here, not on the other thread: inside a rebalance callback of `Consumer.close` it would wait for ever.
-        metadata = consumer.consumer_group_metadata()
+        try:
+            metadata = consumer.consumer_group_metadata()
+        except RuntimeError as error:  # the client is leaving the group already: its next owner does it again
+            self._undo(Event.ABORT, str(error))
+            raise AbortedError(f"transaction {self._id} aborted: {error}") from error
         self._move(Event.COMMIT)
 
         def send_offsets() -> None:
