@@ -16,6 +16,7 @@ QUIET_SHARE = 0.05
 """Of one core, in all compiler threads together."""
 TURN_S = 15.0
 MOST_S = 360.0
+"""Then it is warm enough; so it is at once where less than `TURN_S` was asked for (`scoring --quick`)."""
 
 
 def compiling_s(pid: int) -> float:
@@ -31,13 +32,13 @@ def compiling_s(pid: int) -> float:
     return total
 
 
-def warm_up(pid: int, load: Callable[[float], object], least_s: float, *, most_s: float = MOST_S) -> str:
+def warm_up(pid: int, load: Callable[[float], object], least_s: float) -> str:
     """Put `load(seconds)` on the broker for `least_s`, then until its compiler is quiet; what came of it, in words."""
     begun = time.monotonic()
     load(least_s)
     while True:
         before, turn = compiling_s(pid), time.monotonic()
-        if turn - begun >= most_s or least_s < TURN_S:
+        if turn - begun >= MOST_S or least_s < TURN_S:
             return f"warmed for {turn - begun:.0f} s, whether its compiler was quiet or not"
         load(TURN_S)
         share = (compiling_s(pid) - before) / (time.monotonic() - turn)

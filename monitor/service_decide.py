@@ -290,7 +290,7 @@ def _measure_labels(event: DriftEvent) -> None:
 
 
 def _measure_kpis(decider: Decider) -> None:
-    """The users' KPIs as they stand; one that is not defined now keeps its last value."""
+    """The users' KPIs as they stand."""
     for name, state in decider.kpis.state.items():
         telemetry.KPI_BREACHED.labels(name).set(bool(state.episode))
         if state.value is not None:

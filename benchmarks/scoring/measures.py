@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -97,9 +96,11 @@ def measure_latency(world: World, plan: Plan, results: Results) -> None:
     problems = {one.name: missing(one) for one in everybody}
     taking_part = list(everybody)
     warming = replace(BY_NAME["limit"], prefix="late.").start(world, 0)
-    load_for = partial(latency.measure, world, warming, rate=MAIN_RATE, warm_s=0.0)
-    warmed = warm_up(world.pids["kafka"], lambda seconds: load_for(seconds=seconds), plan.broker_warm_s)
-    tell(f"  broker {warmed}")
+
+    def load_for(seconds: float) -> object:
+        return latency.measure(world, warming, rate=MAIN_RATE, warm_s=0.0, seconds=seconds)
+
+    tell(f"  broker {warm_up(world.pids['kafka'], load_for, plan.broker_warm_s)}")
     for number in range(plan.latency_rounds):
         for one in taking_part:
             if not problems[one.name]:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -93,8 +93,7 @@ class Transactions:
         except KafkaException as error:
             self._fail(error.args[0], error)
         except LongshoreError as error:
-            self._undo(Event.ABORT, str(error))
-            raise AbortedError(f"transaction {self._id} aborted: {error}") from error
+            self._abandon_for(error)
 
     def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
         """Begin to end the transaction with the consumer's offsets; `settle` tells how it went."""
@@ -104,8 +103,7 @@ class Transactions:
         try:
             metadata = consumer.consumer_group_metadata()
         except RuntimeError as error:  # the client is leaving the group already: its next owner does it again
-            self._undo(Event.ABORT, str(error))
-            raise AbortedError(f"transaction {self._id} aborted: {error}") from error
+            self._abandon_for(error)
         self._move(Event.COMMIT)
 
         def send_offsets() -> None:
@@ -178,6 +176,11 @@ class Transactions:
             raise self._end(translate(KafkaException(error), f"transaction {self._id}")) from cause
         self._undo(needed, error.str())
         raise AbortedError(f"transaction {self._id} aborted: {error.str()}") from cause
+
+    def _abandon_for(self, cause: Exception) -> NoReturn:
+        """Undo a transaction that cannot go on for a reason of ours; always raises."""
+        self._undo(Event.ABORT, str(cause))
+        raise AbortedError(f"transaction {self._id} aborted: {cause}") from cause
 
     def _give_up(self, doing: str, cause: BaseException) -> None:
         """The client did not keep its own time-out; always raises."""
