@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from longshore.codec import Decoded
 from longshore.scorer.models import Active
 from longshore.scorer.score import Answer
-from longshore.stream import Mark, Message
+from longshore.stream import Batch, Mark, Message, Single
 
 
 @dataclass(slots=True)
@@ -17,9 +17,16 @@ class Pending:
 
     active: Active
     opened: float
+    outputs: list[Batch | Single] = field(default_factory=list)
+    """Made and not handed over yet."""
     predictions: int = 0
     bytes: int = 0
     reasons: list[str] = field(default_factory=list)
+
+    def take(self) -> list[Batch | Single]:
+        """The outputs, to be handed over now: nothing holds them here any longer."""
+        taken, self.outputs = self.outputs, []
+        return taken
 
 
 Timed = tuple[Answer, int]

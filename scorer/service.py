@@ -2,10 +2,10 @@
 
 A transaction opens with one snapshot of the model and ends after `commit_interval_s` under load, or as soon as the
 input is idle (at least once: always after that interval, for outputs are seen as soon as they are sent). Outputs are
-handed over as they are made, and a commit goes on while the next records are read and scored: these go out, in a
-transaction of their own, when it has ended. Under load the model works on one batch while the one before is encoded.
-What is handed over and not yet committed is known to the stream only, so that an abort, a revoked partition or a lost
-one has one obvious thing to do here: forget it (`drop`).
+handed over as they are made, or with the commit if that is at once. A commit goes on while the next records are read
+and scored: these go out, in a transaction of their own, when it has ended. Under load the model works on one batch
+while the one before is encoded. What is handed over and not yet committed is known to the stream only, so that an
+abort, a revoked partition or a lost one has one obvious thing to do here: forget it (`drop`).
 """
 
 from __future__ import annotations
@@ -44,13 +44,12 @@ TRANSACTION_BYTES = 32 * 1024 * 1024
 """Of input: a transaction ends when it has so much, which bounds what the client holds whatever the records' size."""
 FREE_ABORTS, ABORT_WAIT_S = 5, 2.0
 """After so many in a row something refuses the records themselves, and an operator is needed: no haste."""
-REST_S = {"exactly_once": 0.006, "at_least_once": 0.002}
-"""After a commit when the input is idle. The coordinator answers a commit before its markers are written, and whoever
-begins the next transaction in that time is turned away, to try again 20 ms later (librdkafka): the rest gathers a few
-more records instead, and halves the latency of the slowest and the broker's work. Without transactions it only gathers:
-half the processor for a millisecond (docs/benchmarks.md)."""
-GLANCE_S = 0.003
-"""How often a commit is looked after when the input is idle; what came by then is scored beside it."""
+REST_S = {"exactly_once": 0.003, "at_least_once": 0.002}
+"""After a commit when the input is idle. A coordinator answers a commit before its markers are written, and turns away
+who begins the next transaction until then; the rest gathers a few more records instead (docs/exactly-once.md)."""
+SOON_S, GLANCE_S = 0.02, 0.003
+"""How long a commit is waited for when the input is idle, and how often it is looked after then: what came meanwhile is
+scored beside one that takes longer. Beside each it would cost more of a small machine than it gains."""
 SWITCH_S = 0.001
 """How long the model's thread waits for the interpreter when it has an answer: with Python's default of 5 ms the loop
 waits for it in turn, and scores a tenth less."""
@@ -103,7 +102,7 @@ class Scorer:
         """Commit what is read; an abort, or a failure of ours, leaves it to whoever reads the partition next."""
         if not self._failed:
             try:
-                while not self._send_ahead(stream):
+                while not self._encode_ahead():
                     self._commit(stream)
                 self._commit(stream, wait=True)
             except AbortedError as error:
@@ -125,18 +124,23 @@ class Scorer:
         self._ahead.clear()
 
     def _step(self, stream: ExactlyOnceStream, active: Active) -> None:
-        """Read a batch, and while the model works on it encode and send the one before."""
+        """Read a batch, and while the model works on it encode and send the one before; at once where it is idle."""
         most = self._settings.max_batch
         batch = stream.poll(most, 0 if self._ahead else self._settings.poll_timeout_s)
         full = len(batch) >= most
         if batch:
             self._begin(stream, batch, active, beside=full)
-        whole = self._send_ahead(stream, but=int(full))
+        whole = self._encode_ahead(but=int(full))
         idle = not full and self._pending is not None and stream.backlog() < most
         at_once = not whole or (idle and self._seen_by_commit)
-        if at_once or self._due():
+        ends = at_once or self._due()
+        if not (ends and idle):  # where latency counts the outputs go with the commit, after its offsets
+            self._send(stream)
+        if ends:
             self._commit(stream)
         if at_once:
+            if idle:
+                stream.settle(SOON_S)
             self._score_beside(stream)
         if idle:
             time.sleep(self._rest_s)
@@ -154,10 +158,7 @@ class Scorer:
         self._ahead.append(Begun(batch, size, decoded, active, stream.mark(), coming))
 
     def _score_beside(self, stream: ExactlyOnceStream) -> None:
-        """Score what comes while the commit goes on, one batch's worth at most; none of it is sent before the end.
-
-        Sent at once, the first of it would open a transaction that all the rest must wait for.
-        """
+        """Score what comes while a long commit goes on, a batch at most; none is sent before its end."""
         room = self._settings.max_batch - sum(len(begun.batch) for begun in self._ahead)
         size = sum(begun.bytes for begun in self._ahead)
         while self._committing is not None and room > 0 and size < TRANSACTION_BYTES and not self._stop.is_set():
@@ -167,34 +168,32 @@ class Scorer:
                 self._begin(stream, batch, active, beside=False)
                 room, size = room - len(batch), size + self._ahead[-1].bytes
 
-    def _send_ahead(self, stream: ExactlyOnceStream, but: int = 0) -> bool:
-        """Send what is scored, but for the last `but` batches.
+    def _encode_ahead(self, but: int = 0) -> bool:
+        """Make the outputs of what is scored, but for the last `but` batches.
 
-        False: the open transaction must end first, for the next was scored by another model, and none mixes versions,
-        or for its time or size.
+        False: the open transaction must end first, for the next was scored by another model, or for its time or size.
         """
         while len(self._ahead) > but:
             if self._pending is not None and self._pending.active is not self._ahead[0].active:
                 return False
-            self._end(stream, self._ahead[0])
+            self._encode(self._ahead[0])
             self._ahead.popleft()
             if len(self._ahead) > but and self._due():
                 return False
         return True
 
-    def _end(self, stream: ExactlyOnceStream, begun: Begun) -> None:
-        """Send a batch's outputs."""
+    def _encode(self, begun: Begun) -> None:
+        """Make a batch's outputs."""
         pending = self._pending or Pending(begun.active, time.monotonic())
         answered, at_ms = begun.coming.result()
         scored = judged(begun.decoded, answered)
-        active = begun.active
         values = self._encoder.encode(
             begun.batch,
             scored.decoded,
             scored.predictions,
-            version=active.version,
+            version=begun.active.version,
             scored_at=at_ms,
-            half_width=active.half_width,
+            half_width=begun.active.half_width,
         )
         rejected: list[Single] = []
         for reject in scored.rejects:
@@ -202,25 +201,30 @@ class Scorer:
             rejected.append(dead_letter(message, reject, topic=self._topics.dead_letters, task=self._task))
             pending.reasons.append(reject.reason.value)
         good = [begun.batch[position] for position in scored.decoded.positions] if rejected else begun.batch
-        stream.send([*with_traces(self._topics.predictions, good, values), *rejected])
+        pending.outputs += [*with_traces(self._topics.predictions, good, values), *rejected]
         pending.predictions += len(values)
         pending.bytes += begun.bytes
         self._pending = pending
 
+    def _send(self, stream: ExactlyOnceStream) -> None:
+        """Hand over the outputs that are made: under load they travel while others are made."""
+        if self._pending is not None and self._pending.outputs:
+            stream.send(self._pending.take())
+
     def _due(self) -> bool:
-        pending = self._pending
-        if pending is None:
+        if self._pending is None:
             return False
-        late = time.monotonic() - pending.opened >= self._settings.commit_interval_s
-        return late or pending.bytes >= TRANSACTION_BYTES
+        late = time.monotonic() - self._pending.opened >= self._settings.commit_interval_s
+        return late or self._pending.bytes >= TRANSACTION_BYTES
 
     def _commit(self, stream: ExactlyOnceStream, *, wait: bool = False) -> None:
-        """End the transaction, without what was scored and not sent yet; it goes on beside what follows, or `wait`."""
+        """End the transaction, without what is scored and not encoded; it goes on beside what follows, or `wait`."""
         pending, self._pending = self._pending, None
         if pending is not None or wait:
             self._committing = pending
             then = functools.partial(self._committed, pending) if pending else None
-            stream.commit(wait=wait, then=then, upto=self._ahead[0].before if self._ahead else None)
+            upto = self._ahead[0].before if self._ahead else None
+            stream.commit(pending.take() if pending else [], wait=wait, then=then, upto=upto)
 
     def _committed(self, pending: Pending) -> None:
         self._aborts = 0

@@ -77,7 +77,8 @@ class MemoryStream:
         self._settle()
         self._sent += outputs
 
-    def settle(self) -> None:
+    def settle(self, within_s: float | None = None) -> None:
+        del within_s
         self._settle()
 
     def mark(self) -> Mark:

@@ -121,8 +121,8 @@ class ExactlyOnceStream(Protocol):
         """Hand outputs over, in order, to the open transaction or a new one; they travel while others are made."""
         ...
 
-    def settle(self) -> None:
-        """Wait for the commit under way, if there is one."""
+    def settle(self, within_s: float | None = None) -> None:
+        """Wait for the commit under way, if there is one: until it has ended, or for so long."""
         ...
 
     def mark(self) -> Mark:

@@ -300,10 +300,10 @@ def test_when_the_scorer_fails_leaving_the_group_commits_nothing_that_is_not_sco
 
 def test_when_the_last_commit_fails_leaving_the_group_commits_nothing_either() -> None:
     class Fails(MemoryStream):
-        def send(self, outputs: Any) -> None:
+        def commit(self, outputs: Any = (), **options: Any) -> None:
             if outputs:
                 raise MemoryError
-            super().send(outputs)
+            super().commit(outputs, **options)
 
     scorer, models, _, _ = busy(0, 100, commit_interval_s=60.0)
     stream = Fails({INPUT: inputs(*[record(record_id=f"r{i}") for i in range(3)])}, [INPUT])
@@ -348,7 +348,7 @@ class Transactions(MemoryStream):
         return super().poll(max_records, timeout_s)
 
     def commit(self, outputs: Any = (), **options: Any) -> None:
-        self.held.append([json.loads(m["value"]) for out in self._sent for m in out.messages])  # type: ignore[union-attr]
+        self.held.append([json.loads(m["value"]) for out in [*self._sent, *outputs] for m in out.messages])  # type: ignore[union-attr]
         self.fail_next = int(self.fails(len(self.held)))
         super().commit(outputs, **options)
 
@@ -361,6 +361,7 @@ class SlowCommits(Transactions):
         self.flying = 0
         self.read_beside = 0
         self.sent_beside = 0
+        self.over: Callable[[], bool] = lambda: False
 
     def poll(self, max_records: int, timeout_s: float) -> list[Message]:
         self.topics[INPUT] += [Record(INPUT, 0, at := len(self.topics[INPUT]), b"k", record(record_id=f"r{at}"))]
@@ -370,7 +371,7 @@ class SlowCommits(Transactions):
         return batch
 
     def send(self, outputs: Any) -> None:
-        self.sent_beside += int(self.flying > 0)
+        self.sent_beside += int(self.flying > 0 and not self.over())  # what is sent at the end waits for the commit
         super().send(outputs)
 
     def commit(self, outputs: Any = (), **options: Any) -> None:
@@ -393,6 +394,7 @@ def test_what_comes_during_a_commit_is_scored_beside_it_and_sent_after_it() -> N
 
     stream.before_poll = swap
     stream.fails = lambda number: number == 4
+    stream.over = lambda: scorer._stop.is_set()  # noqa: PLW0108  (another event once it serves)
     run_until(scorer, stream, 60)
     assert stream.read_beside > 20
     assert stream.sent_beside == 0
@@ -402,6 +404,24 @@ def test_what_comes_during_a_commit_is_scored_beside_it_and_sent_after_it() -> N
     versions = [{prediction["model_version"] for prediction in held} for held in stream.held if held]
     assert max(map(len, versions)) == 1
     assert set.union(*versions) == {"v1", "v10", "v40"}
+
+
+@pytest.mark.parametrize(("delivery", "with_the_commit"), [("exactly_once", 3), ("at_least_once", 0)])
+def test_outputs_of_an_idle_input_go_with_the_commit_so_that_its_offsets_come_first(
+    delivery: str, with_the_commit: int
+) -> None:
+    class Commits(MemoryStream):
+        given = 0
+
+        def commit(self, outputs: Any = (), **options: Any) -> None:
+            self.given += sum(len(out.messages) for out in outputs)
+            super().commit(outputs, **options)
+
+    scorer, _, _, _ = busy(0, 100, poll_timeout_s=0.01, delivery=delivery)
+    stream = Commits({INPUT: inputs(*[record(record_id=f"r{i}") for i in range(3)])}, [INPUT])
+    run_until(scorer, stream, 3)
+    assert len(stream.topics[OUTPUT]) == 3
+    assert stream.given == with_the_commit
 
 
 def busy(count: int, max_batch: int, **settings: Any) -> tuple[Scorer, Models, Place, Transactions]:

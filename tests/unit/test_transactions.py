@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from tests.waiting import eventually
 
 from longshore.config import KafkaSettings, Settings
-from longshore.errors import AbortedError, FencedError, UnavailableError
+from longshore.errors import AbortedError, FencedError, LongshoreError, UnavailableError
 from longshore.kafka import transactions
 from longshore.kafka.states import TRANSITIONS, Event, State
 from longshore.kafka.transactions import Transactions
@@ -122,6 +122,70 @@ def test_offsets_of_a_group_that_the_client_has_left_are_not_committed(script: S
     reach(under_test, State.OPEN)
     with pytest.raises(AbortedError, match="not available"):
         under_test.commit([], Leaving())
+    assert (under_test.state, script.calls[-1]) == (State.READY, "abort_transaction")
+
+
+def test_outputs_of_a_commit_go_after_its_offsets(script: Script) -> None:
+    # Turned away for the markers of the transaction before, offsets are tried again in 1, 2, 4 ms, outputs in 20.
+    under_test = started()
+    under_test.commit([], Consumer(), [ANSWER, ANSWER])
+    assert under_test.settle()
+    assert script.calls == [
+        "init_transactions", "begin_transaction", "send_offsets_to_transaction", "produce", "produce",
+        "commit_transaction",
+    ]  # fmt: skip
+
+
+def test_an_output_of_a_commit_that_cannot_be_sent_aborts_it(script: Script) -> None:
+    under_test = started()
+    script.failures["produce"] = [DEFINITE]
+    under_test.commit([], Consumer(), [ANSWER])
+    with pytest.raises(AbortedError, match="cannot be sent"):
+        under_test.settle()
+    assert (under_test.state, script.calls[-1], script.made) == (State.READY, "abort_transaction", 1)
+    assert "commit_transaction" not in script.calls
+    finish(under_test)
+
+
+def test_after_an_error_nobody_foresaw_in_a_commit_nothing_is_open_and_nothing_more_is_committed(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(transactions, "enqueue", no_memory)
+    under_test = started()
+    under_test.commit([], Consumer(), [ANSWER])
+    with pytest.raises(MemoryError):
+        under_test.settle()
+    assert (under_test.state, script.calls[-1]) == (State.ENDED, "abort_transaction")
+    with pytest.raises(LongshoreError, match="MemoryError"):
+        under_test.commit([], Consumer())  # as on leaving the group: whoever calls has not gone back
+    assert "commit_transaction" not in script.calls
+
+
+def test_a_commit_is_waited_for_as_long_as_told(script: Script) -> None:
+    script.hang["commit_transaction"] = threading.Event()
+    under_test = started()
+    reach(under_test, State.COMMITTING)
+    assert not under_test.settled()
+    assert not under_test.settled(0.05)
+    threading.Timer(0.1, script.hang["commit_transaction"].set).start()
+    assert under_test.settled(5.0)
+    assert under_test.settle()
+
+
+def test_outputs_of_a_commit_that_find_no_room_in_time_abort_it(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise UnavailableError("the queue stayed full", mend="")
+
+    monkeypatch.setattr(transactions, "enqueue", full)
+    under_test = started()
+    under_test.commit([], Consumer(), [ANSWER])
+    with pytest.raises(AbortedError, match="stayed full"):
+        under_test.settle()
     assert (under_test.state, script.calls[-1]) == (State.READY, "abort_transaction")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 import structlog
@@ -57,9 +57,9 @@ class Flushes:
             self._renew()
             raise AbortedError(f"outputs were not taken: {error}") from error
 
-    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
-        """Begin to see everything sent arrive; `settle` commits the offsets then."""
-        self.settle()
+    def commit(self, offsets: list[TopicPartition], consumer: Consumer, outputs: Sequence[Batch | Single] = ()) -> None:
+        """Send the last outputs, and begin to see everything sent arrive; `settle` commits the offsets then."""
+        self.send(outputs)
         producer, timeout_s = self._producer, self._timeout_s
         self._offsets, self._began = (consumer, offsets), time.perf_counter()
         self._flight = self._watched.start(lambda: producer.flush(timeout_s))
@@ -68,9 +68,9 @@ class Flushes:
         """Never: what is sent is sent."""
         return False
 
-    def settled(self) -> bool:
-        """Whether `settle` would not have to wait."""
-        return self._flight is None or self._flight.done()
+    def settled(self, within_s: float = 0.0) -> bool:
+        """Whether `settle` would not have to wait, after `within_s` at most."""
+        return self._flight is None or bool(wait([self._flight], within_s).done)
 
     def settle(self) -> bool:
         """Wait for the commit under way; whether there was one."""

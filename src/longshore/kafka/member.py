@@ -93,11 +93,9 @@ class GroupMember:
     ) -> None:
         """See `longshore.stream.ExactlyOnceStream.commit`."""
         self.settle()
-        if outputs:
-            self._or_rewind(lambda: self._outlet.send(outputs))
         positions = dict(self._positions if upto is None else upto)
         offsets = [TopicPartition(*place, at, *noted(self._hooks, place)) for place, at in positions.items()]
-        self._or_rewind(lambda: self._outlet.commit(offsets, self._consumer))
+        self._or_rewind(lambda: self._outlet.commit(offsets, self._consumer, outputs))
         self._committing, self._then = positions, then
         self._uncommitted = positions != self._positions
         if wait:
@@ -186,8 +184,10 @@ class GroupMember:
             log.warning("kafka consumer", group=self._group, error=str(error))
         return False
 
-    def settle(self) -> None:
+    def settle(self, within_s: float | None = None) -> None:
         """Learn how the commit under way ended; AbortedError with the input rewound if it failed."""
+        if within_s is not None and not self._outlet.settled(within_s):
+            return
         if self._or_rewind(self._outlet.settle):
             for place, at in self._committing.items():
                 if place in self._assigned:

@@ -14,9 +14,11 @@ class Outlet(Protocol):
     """Where a member's outputs go, and its offsets with them (`transactions.Transactions` says what each call does)."""
 
     def send(self, outputs: Sequence[Batch | Single]) -> None: ...  # noqa: D102
-    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None: ...  # noqa: D102
+    def commit(  # noqa: D102
+        self, offsets: list[TopicPartition], consumer: Consumer, outputs: Sequence[Batch | Single] = ()
+    ) -> None: ...
     def is_open(self) -> bool: ...  # noqa: D102
-    def settled(self) -> bool: ...  # noqa: D102
+    def settled(self, within_s: float = 0.0) -> bool: ...  # noqa: D102
     def settle(self) -> bool: ...  # noqa: D102
     def abandon(self, reason: str) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102

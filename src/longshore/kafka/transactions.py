@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, NoReturn
@@ -32,8 +33,7 @@ log = structlog.get_logger()
 START_TIMEOUT_S = 45.0
 """For `init_transactions`: longer than a broker's restart, shorter than `max.poll.interval.ms`."""
 STOP_LOOK_S, STOP_GRACE_S = 0.1, 3.0
-"""How often a start looks whether it is still wanted, and how long it goes on when it is not: an orchestrator kills
-whoever has not ended after 10 s."""
+"""How often a start looks whether it is still wanted, and how long it goes on if not: orchestrators kill after 10 s."""
 OFFSETS_TIMEOUT_S = 2.5
 """For `send_offsets_to_transaction`: one round trip, and the call that hangs whenever its connection is cut."""
 WATCHDOG_S = 0.5
@@ -41,18 +41,17 @@ WATCHDOG_S = 0.5
 
 
 class _Flight:
-    """A commit under way: the offsets, then the end of the transaction, one after the other on the same thread."""
+    """A commit under way: the offsets, then the last outputs and the end, one after the other on the same thread."""
 
-    def __init__(
-        self, watched: Watched, send_offsets: Callable[[], None], end: Callable[[], None], end_s: float
-    ) -> None:
-        self._offsets = watched.start(send_offsets)
+    def __init__(self, watched: Watched, offsets: Callable[[], None], end: Callable[[], None], end_s: float) -> None:
+        self._offsets = watched.start(offsets)
         self._end = watched.start(lambda: _after(self._offsets, end))
         self._offsets_due = time.monotonic() + OFFSETS_TIMEOUT_S + WATCHDOG_S
         self._end_due = self._offsets_due + end_s
 
-    def landed(self) -> bool:
-        """Whether `wait` would return or raise at once."""
+    def landed(self, within_s: float) -> bool:
+        """Whether `wait` would return or raise at once, after so long at most."""
+        wait([self._end], within_s)
         late = time.monotonic() > (self._end_due if self._offsets.done() else self._offsets_due)
         return self._end.done() or late
 
@@ -95,8 +94,12 @@ class Transactions:
         except LongshoreError as error:
             self._abandon_for(error)
 
-    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
-        """Begin to end the transaction with the consumer's offsets; `settle` tells how it went."""
+    def commit(self, offsets: list[TopicPartition], consumer: Consumer, outputs: Sequence[Batch | Single] = ()) -> None:
+        """Begin to end the transaction with the consumer's offsets and the last outputs; `settle` tells how it went.
+
+        The offsets go first: while the markers of the transaction before are being written a coordinator turns away
+        both, and the client tries again 1, 2, 4 … ms later with offsets (`retry.backoff.ms`), 20 with outputs.
+        """
         self._open()
         producer, timeout_s = self._producer, self._call_timeout_s
         # Here, not on the other thread: inside a rebalance callback of `Consumer.close` it would wait for ever.
@@ -109,8 +112,13 @@ class Transactions:
         def send_offsets() -> None:
             _retried(lambda left: producer.send_offsets_to_transaction(offsets, metadata, left), OFFSETS_TIMEOUT_S)
 
+        left = deque(outputs)  # none is held longer than it takes to hand it over
+
         def end() -> None:
-            _retried(producer.commit_transaction, timeout_s)
+            deadline = time.monotonic() + timeout_s
+            while left:  # half of the time at most: what finds no room is aborted, a commit out of time is ambiguous
+                enqueue(producer, left.popleft(), deadline - timeout_s / 2 - time.monotonic())
+            _retried(producer.commit_transaction, deadline - time.monotonic())
 
         self._flight = _Flight(self._watched, send_offsets, end, timeout_s)
 
@@ -118,9 +126,9 @@ class Transactions:
         """Whether outputs were sent that are not on their way to be committed."""
         return self.state is State.OPEN
 
-    def settled(self) -> bool:
-        """Whether `settle` would not have to wait."""
-        return self._flight is None or self._flight.landed()
+    def settled(self, within_s: float = 0.0) -> bool:
+        """Whether `settle` would not have to wait, after `within_s` at most."""
+        return self._flight is None or self._flight.landed(within_s)
 
     def settle(self) -> bool:
         """Wait for the commit under way; whether there was one."""
@@ -133,6 +141,12 @@ class Transactions:
             self._fail(error.args[0], error)
         except TimeoutError as error:
             self._give_up("committing", error)
+        except LongshoreError as error:
+            self._abandon_for(error)
+        except Exception as error:
+            self._undo(Event.ABORT, repr(error))
+            self._end(LongshoreError(f"transaction {self._id} aborted: {error!r}"))  # the positions are ahead of it
+            raise
         self._move(Event.COMMITTED)
         telemetry.TRANSACTIONS.labels(self._service, "committed").inc()
         telemetry.TRANSACTION_SECONDS.labels(self._service).observe(time.perf_counter() - self._began)
