@@ -206,21 +206,30 @@ def measure_scaling(world: World, plan: Plan, results: Results) -> None:
 
 
 def measure_memory(world: World, plan: Plan, results: Results) -> None:
-    """One process through a long topic that is there from the beginning; memory sampled four times a second."""
+    """A process through a long topic that is there from the beginning, again for each round; memory sampled."""
     unit = min(MILLION, plan.memory_records // 3)
     world.load("long.", plan.memory_records)
     one = replace(BY_NAME["longshore"], prefix="long.")
-    run = throughput(world, one.start(world, plan.memory_records), keep=True)
-    if run.written is None:
-        results["memory"] = {"problem": run.problem}
-        return
-    results["memory"] = memory_figures(run.written.times_ms, run.memory, unit)
+    rounds: list[Results] = []
+    for number in range(1, plan.memory_rounds + 1):
+        run = throughput(world, one.start(world, plan.memory_records), keep=True)
+        if run.written is None:
+            results["memory"] = {"problem": run.problem}
+            return
+        rounds.append(found := memory_figures(run.written.times_ms, run.memory, unit))
+        figures = f"memory {found['growth']:+.1%}, last million {found['last_of_second']:.2f} of the second"
+        tell(f"  round {number}/{plan.memory_rounds}  {figures}   load {load()}")
+    results["memory"] = {
+        "records": plan.memory_records,
+        "growth": max(found["growth"] for found in rounds),
+        "last_of_second": Spread.of([found["last_of_second"] for found in rounds]).to_dict(),
+        "rounds": rounds,
+    }
     world.drop("long.districts")
-    tell(f"  memory {results['memory']['growth']:+.1%} after the first {unit:,} records   load {load()}")
 
 
 def memory_figures(times_ms: Any, samples: Sequence[tuple[float, float]], unit: int) -> Results:
-    """Growth after the first `unit` records, and the last `unit`'s rate against the second's.
+    """Growth after the first `unit` records, the rate of each `unit`, and the last one's against the second's.
 
     What it has after the first million is the median of the five samples around that moment.
     """
@@ -230,14 +239,13 @@ def memory_figures(times_ms: Any, samples: Sequence[tuple[float, float]], unit: 
     after = min(int(np.searchsorted(at, ordered[unit - 1])), len(at) - 1)
     first = float(np.median(resident[max(after - 2, 0) : after + 3]))
     largest = float(resident[after:].max())
-    second, last = rate_between(ordered, unit, 2 * unit), rate_between(ordered, count - unit, count)
+    rates = [rate_between(ordered, begin, begin + unit) for begin in range(0, count - unit + 1, unit)]
+    second, last = rates[1], rate_between(ordered, count - unit, count)
     return {
-        "records": count,
         "rss_after_first_mb": first,
         "rss_largest_mb": largest,
         "growth": largest / first - 1,
-        "second_million": second,
-        "last_million": last,
+        "rates": [round(rate) for rate in rates],
         "last_of_second": last / second,
         "samples": [(round(when - at[0]), round(megabytes, 1)) for when, megabytes in samples],
     }

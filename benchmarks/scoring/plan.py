@@ -32,6 +32,7 @@ class Plan:
     partitions: tuple[int, ...] = (1, 4, 8, 16)
     processes: tuple[int, ...] = (1, 2, 3)
     memory_records: int = 3_000_000
+    memory_rounds: int = 1
     results: Path | None = None
     plot: bool = True
 
@@ -42,7 +43,7 @@ class Plan:
 
 MAIN_RATE = 1_000
 
-LONG = Plan(rounds=5, latency_rounds=5, latency_s=30.0, memory_records=10_000_000)
+LONG = Plan(rounds=5, latency_rounds=5, latency_s=30.0, memory_records=10_000_000, memory_rounds=3)
 QUICK = Plan(
     parts=("throughput",),
     records=QUICK_RECORDS,
@@ -72,13 +73,15 @@ def parse(arguments: Sequence[str], contestants: Sequence[str]) -> Plan:
     parser.add_argument("--records", type=_positive, help="in the input topic [1,000,000]")
     parser.add_argument("--rounds", type=_positive, help="of all contestants, interleaved [3]")
     parser.add_argument("--memory-records", type=_positive, help="of the memory run [3,000,000; long: 10,000,000]")
+    parser.add_argument("--memory-rounds", type=_positive, help="of it: a noisy machine tells on one [1; long: 3]")
     parser.add_argument("--trees", type=_positive, help="of the model [200]")
     parser.add_argument("--leaves", type=_positive, help="of each tree [8; the product's own for many rows: 31]")
     parser.add_argument("--results", type=Path, help="folder of the result files [benchmarks/results; quick: .bench]")
     parser.add_argument("--no-plot", action="store_true", help="without matplotlib, which is installed for the plot")
     args = parser.parse_args(arguments)
     plan = QUICK if args.quick else LONG if args.long else Plan()
-    given = {name: getattr(args, name) for name in ("records", "rounds", "memory_records", "trees", "leaves")}
+    named = ("records", "rounds", "memory_records", "memory_rounds", "trees", "leaves")
+    given = {name: getattr(args, name) for name in named}
     plan = replace(plan, **{name: value for name, value in given.items() if value is not None})
     words = [word.strip() for word in args.only.split(",") if word.strip()]
     if unknown := [word for word in words if word not in (*PARTS, *contestants)]:

@@ -73,8 +73,9 @@ def scaling(axis: Any, results: list[dict[str, Any]]) -> None:
 
 
 def memory(axis: Any, result: dict[str, Any]) -> None:
-    samples = result.get("samples", [])
-    axis.plot([when / 1_000 for when, _ in samples], [megabytes for _, megabytes in samples], color=OURS)
+    for found in result.get("rounds", []):
+        samples = found["samples"]
+        axis.plot([when / 1_000 for when, _ in samples], [megabytes for _, megabytes in samples], color=OURS)
     axis.set_ylim(bottom=0)
     axis.set_xlabel(f"s, {result.get('records', 0):,} records")
     axis.set_ylabel("resident MB")

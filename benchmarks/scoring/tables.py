@@ -109,13 +109,12 @@ def memory(one: dict[str, Any]) -> str:
     """The long run."""
     if one.get("problem"):
         return f"not measured: {one['problem']}"
-    rows = [
-        ("records", whole(one["records"]), ""),
-        ("resident memory after the first million, MB", whole(one["rss_after_first_mb"]), ""),
-        ("largest after that, MB", whole(one["rss_largest_mb"]), ""),
-        ("growth", f"{one['growth']:+.1%}", "≤ +5 %"),
-        ("records/s, second million", whole(one["second_million"]), ""),
-        ("records/s, last million", whole(one["last_million"]), ""),
-        ("last of second", f"{one['last_of_second']:.2f}", "≥ 0.95"),
-    ]
+    rows = [("records", whole(one["records"]), "")]
+    for number, found in enumerate(one["rounds"], 1):
+        resident = f"{found['rss_after_first_mb']:.0f}, {found['rss_largest_mb']:.0f}"
+        rows.append((f"round {number}: resident MB after the first million, largest after that", resident, ""))
+        paces = ", ".join(f"{rate / 1_000:.0f}" for rate in found["rates"])
+        rows.append((f"round {number}: thousand records/s, million by million", paces, ""))
+    rows.append(("growth, the largest", f"{one['growth']:+.1%}", "≤ +5 %"))
+    rows.append(("last million of the second, median of rounds", ratio(one["last_of_second"]), "≥ 0.95"))
     return markdown(("long run", "figure", "target"), rows)

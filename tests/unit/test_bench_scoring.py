@@ -56,6 +56,7 @@ class TestFigures:
         found = memory_figures(times, samples, unit=1_000)
         assert found["last_of_second"] == pytest.approx(0.5, rel=0.01)
         assert found["growth"] == pytest.approx(0.3)
+        assert found["rates"] == pytest.approx([1_000, 1_000, 500], rel=0.01)
 
     def test_several_processes_are_timed_only_while_all_of_them_work(self) -> None:
         run = Run(None, joined_ms=4_000.0)
