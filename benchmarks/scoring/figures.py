@@ -51,8 +51,7 @@ def steady_rate(times_ms: Any, warm_share: float = WARM_SHARE) -> float:
     return counted / max((ordered[-1] - ordered[first]) / 1_000, 0.001)
 
 
-def rate_between(times_ms: Any, first: int, last: int) -> float:
-    """Records a second while number `first` to `last` were appended."""
-    ordered = np.sort(np.asarray(times_ms))
-    last = min(last, len(ordered)) - 1
-    return float((last - first) / max((ordered[last] - ordered[first]) / 1_000, 0.001))
+def rate_between(ordered_ms: Any, first: int, last: int) -> float:
+    """Records a second while number `first` to `last` were appended, by the sorted times of all."""
+    last = min(last, len(ordered_ms)) - 1
+    return float((last - first) / max((ordered_ms[last] - ordered_ms[first]) / 1_000, 0.001))

@@ -213,7 +213,7 @@ def measure_memory(world: World, plan: Plan, results: Results) -> None:
     rounds: list[Results] = []
     for number in range(1, plan.memory_rounds + 1):
         run = throughput(world, one.start(world, plan.memory_records), keep=True)
-        if run.written is None:
+        if run.written is None or run.problem:
             results["memory"] = {"problem": run.problem}
             return
         rounds.append(found := memory_figures(run.written.times_ms, run.memory, unit))
