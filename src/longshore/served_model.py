@@ -19,9 +19,12 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from longshore.columns import Columns, Floats
 from longshore.errors import FormatError
+from longshore.flat_trees import flattened
 
 SLICE_ROWS = 4_096
 """Rows in one call: large enough to amortise it, small enough for its intermediate results to stay in the cache."""
+FLAT_FROM = 256
+"""Rows: with fewer, trees that are walked answer sooner than flat ones (`longshore.flat_trees`)."""
 
 
 class Served(Protocol):
@@ -34,11 +37,15 @@ class Served(Protocol):
 
 
 class ServedModel:
-    """A loaded model. It is immutable and may be shared between threads."""
+    """A loaded model. It is immutable and may be shared between threads.
 
-    def __init__(self, session: Any, sha256: str) -> None:
+    `flat`: the same model for large batches, where there is one.
+    """
+
+    def __init__(self, session: Any, sha256: str, flat: Any = None) -> None:
         self.sha256 = sha256
         self._session = session
+        self._flat = flat
         metadata = session.get_modelmeta().custom_metadata_map
         self.numeric: tuple[str, ...] = _names(metadata, "longshore.numeric")
         self.nominal: tuple[str, ...] = _names(metadata, "longshore.nominal")
@@ -51,17 +58,12 @@ class ServedModel:
             FormatError: they are not a model that keeps the contract above.
 
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # The further levels rewrite neural networks: for trees they bring nothing, and a quarter of the time to load.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
-            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            session = _session(data)
         except Exception as error:  # onnxruntime's exceptions share no base class but Exception
             raise FormatError(f"model is not ONNX that can be served: {error}", mend="retrain or roll back") from error
-        model = cls(session, hashlib.sha256(data).hexdigest())
+        flat = flattened(data)
+        model = cls(session, hashlib.sha256(data).hexdigest(), flat and _session(flat))
         model._check_contract()
         return model
 
@@ -74,12 +76,11 @@ class ServedModel:
         """
         inputs = self._inputs(columns)
         count = len(columns)
-        parts = [
-            self._session.run(["prediction"], {name: values[at : at + SLICE_ROWS] for name, values in inputs.items()})[
-                0
-            ]
-            for at in range(0, count, SLICE_ROWS)
-        ]
+        parts = []
+        for at in range(0, count, SLICE_ROWS):
+            session = self._session if self._flat is None or count - at < FLAT_FROM else self._flat
+            part = {name: values[at : at + SLICE_ROWS] for name, values in inputs.items()}
+            parts.append(session.run(["prediction"], part)[0])
         return np.concatenate(parts).reshape(count).astype(np.float64) if parts else np.empty(0)
 
     def _inputs(self, columns: Columns) -> dict[str, Any]:
@@ -105,6 +106,16 @@ class ServedModel:
                 f"model has inputs {sorted(found)} and outputs {sorted(outputs)}, not {sorted(wanted)} and prediction",
                 mend="export it with `longshore train`",
             )
+
+
+def _session(data: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # The further levels rewrite neural networks: for trees they bring nothing, and a quarter of the time to load.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 class ServedPipeline:

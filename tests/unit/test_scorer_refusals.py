@@ -193,6 +193,13 @@ def test_golden_answers_within_the_tolerance_pass(world: World) -> None:
     assert world.models().refresh()
 
 
+def test_golden_answers_are_asked_of_large_batches_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.promote(2.0)
+    monkeypatch.setattr("longshore.served_model.flattened", lambda _: constant_model(2.1))
+    assert not world.models().refresh()
+    assert world.refusals[0].reason is Reason.GOLDEN
+
+
 def test_a_bug_in_a_model_library_is_a_refusal_and_not_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def explode(*args: Any) -> Any:
         raise MemoryError("no room")
