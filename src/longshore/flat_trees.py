@@ -21,23 +21,27 @@ from longshore.columns import Floats
 MOST_LEAVES = 16
 """Of a tree: with more, most nodes are asked in vain. Of 200 trees with 8 leaves a row takes 0.4 of the time, with 16
 0.6, with 31 0.75, and the model takes longer to load than it is worth."""
-MOST_NODES = 8_000
-"""Of all trees: what they make of a block of rows should stay in the cache."""
+MOST_NODES = 6_500
+"""Of all trees, leaves among them: each takes some nine bytes a row while a block is answered."""
 OPSET = 14
 """ONNX's first with sums and products of bytes."""
 PLAIN = {"aggregate_function": b"SUM", "post_transform": b"NONE", "n_targets": 1}
+OPERATOR = ("ai.onnx.ml", "TreeEnsembleRegressor")
+PREFIX = "longshore_flat_"
+"""Of every name in the graph that is new."""
 
 Indexes = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def flattened(data: bytes) -> bytes | None:
     """The same model with its trees flat; None where they are large, or not of the form that `longshore train` exports.
 
-    `data`: a model that onnxruntime has loaded.
+    `data`: a model that onnxruntime has loaded. Whatever this raises says no more than that it has another form still.
     """
     model = load_from_string(data)
     nodes = list(model.graph.node)
-    ensembles = [node for node in nodes if node.op_type == "TreeEnsembleRegressor"]
+    ensembles = [node for node in nodes if (node.domain, node.op_type) == OPERATOR]
     opset = max((each.version for each in model.opset_import if not each.domain), default=0)
     trees = Trees.of(ensembles[0]) if len(ensembles) == 1 and opset >= OPSET else None
     if trees is None:
@@ -53,7 +57,7 @@ def flattened(data: bytes) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """An ensemble's n nodes side by side, and its roots in the order in which the trees are summed.
+    """An ensemble's n nodes side by side, tree after tree in the order of the sum, each tree's root first.
 
     `true`, `false`: where a node leads to, as indexes; in `leaf` a node that ends, with its `number` in its tree.
     `values`: float64 [trees, leaves], 0 where a tree has fewer.
@@ -63,7 +67,7 @@ class Trees:
     threshold: Floats
     true: Indexes
     false: Indexes
-    leaf: np.ndarray[Any, np.dtype[np.bool_]]
+    leaf: Flags
     tree: Indexes
     number: Indexes
     roots: Indexes
@@ -76,40 +80,38 @@ class Trees:
         told = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         tensors = {name: numpy_helper.to_array(told.get(f"{name}_as_tensor", _NOTHING)) for name in _TENSORS}
         threshold, weights, base = tensors.values()
-        modes = set(told.get("nodes_modes", ()))
+        modes, tree = told["nodes_modes"], _array(told["nodes_treeids"])
         if (
             any(told.get(name, default) != default for name, default in PLAIN.items())
-            or not modes <= {b"LEAF", b"BRANCH_LEQ"}
+            or not set(modes) <= {b"LEAF", b"BRANCH_LEQ"}
             or any(told.get("nodes_missing_value_tracks_true", ()))
-            or any(array.dtype != np.float64 for array in (threshold, weights, base))
+            or any(array.dtype != np.float64 or array.ndim != 1 for array in tensors.values())
             or any(told.get(name) for name in _TENSORS)  # the same in float32
-            or len(threshold) > 2 * MOST_NODES
+            or len(tree) > MOST_NODES
+            or tree[0] < 0
+            or (np.diff(tree) < 0).any()
         ):
             return None
-        tree, leaf = _array(told["nodes_treeids"]), np.array([mode == b"LEAF" for mode in told["nodes_modes"]])
+        leaf, here = np.array([mode == b"LEAF" for mode in modes]), np.arange(len(tree))
+        inner = np.flatnonzero(~leaf)
         places = _Places(tree, _array(told["nodes_nodeids"]))
-        here, inner = np.arange(len(tree)), np.flatnonzero(~leaf)
         true, false = here.copy(), here.copy()
         true[inner] = places.of(tree[inner], _array(told["nodes_truenodeids"])[inner])
         false[inner] = places.of(tree[inner], _array(told["nodes_falsenodeids"])[inner])
         ends = places.of(_array(told["target_treeids"]), _array(told["target_nodeids"]))
-        _, tree = np.unique(tree, return_inverse=True)  # numbered from 0, in the order of their ids
+        _, roots, tree = np.unique(tree, return_index=True, return_inverse=True)
+        count = np.bincount(tree[leaf], minlength=len(roots))
         parents = np.bincount(np.concatenate([true[inner], false[inner]]), minlength=len(tree))
-        roots = np.flatnonzero(parents == 0)
-        roots = roots[np.argsort(tree[roots])]
-        count = np.bincount(tree[leaf], minlength=tree.max() + 1)
         if not (
-            0 < len(inner) <= MOST_NODES
+            len(inner)
             and count.max() <= MOST_LEAVES
-            and (parents <= 1).all()
-            and np.array_equal(tree[roots], np.arange(len(count)))
-            and leaf[ends].all()
-            and len(np.unique(ends)) == len(ends)
+            and np.array_equal(parents, ~np.isin(here, roots))
+            and _reached(roots, true, false, leaf) == len(leaf)
+            and np.array_equal(np.sort(ends), np.flatnonzero(leaf))
         ):
             return None
         number = np.zeros_like(tree)
-        order = np.flatnonzero(leaf)[np.argsort(tree[leaf], kind="stable")]
-        number[order] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+        number[leaf] = np.arange(leaf.sum()) - np.repeat(np.cumsum(count) - count, count)
         values = np.zeros((len(roots), count.max()))
         values[tree[ends], number[ends]] = weights
         return cls(_array(told["nodes_featureids"]), threshold, true, false, leaf, tree, number, roots, values, base)
@@ -121,6 +123,16 @@ _NOTHING = numpy_helper.from_array(np.empty(0, dtype=np.float64))
 
 def _array(values: Sequence[int]) -> Indexes:
     return np.array(values, dtype=np.int64)
+
+
+def _reached(roots: Indexes, true: Indexes, false: Indexes, leaf: Flags) -> int:
+    """How many nodes a way leads to from a root, where no node has two parents."""
+    level, count = roots, 0
+    while len(level):
+        count += len(level)
+        inner = level[~leaf[level]]
+        level = np.concatenate([true[inner], false[inner]])
+    return count
 
 
 class _Places:
@@ -222,15 +234,14 @@ class _Graph:
         return number
 
     def constant(self, value: Any) -> str:
-        name = f"flat_constant_{len(self.constants)}"
+        name = f"{PREFIX}constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.array(value, order="C"), name))
         return name
 
     def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        name = output or f"flat_{len(self.nodes)}"
-        self.nodes.append(
-            helper.make_node(operator, list(inputs), [name], name=f"flat_{len(self.nodes)}", **attributes)
-        )
+        own = f"{PREFIX}{len(self.nodes)}"
+        name = output or own
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=own, **attributes))
         return name
 
     def take(self, matrix: str, places: Indexes) -> str:
