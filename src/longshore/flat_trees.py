@@ -23,6 +23,8 @@ MOST_LEAVES = 16
 0.6, with 31 0.75, and the model takes longer to load than it is worth."""
 MOST_NODES = 6_500
 """Of all trees, leaves among them: each takes some nine bytes a row while a block is answered."""
+MOST_BYTES = 400_000
+"""Of a model: a larger one has too many nodes, and only reading it would hold up the other threads."""
 OPSET = 14
 """ONNX's first with sums and products of bytes."""
 PLAIN = {"aggregate_function": b"SUM", "post_transform": b"NONE", "n_targets": 1}
@@ -39,6 +41,8 @@ def flattened(data: bytes) -> bytes | None:
 
     `data`: a model that onnxruntime has loaded. Whatever this raises says no more than that it has another form still.
     """
+    if len(data) > MOST_BYTES:
+        return None
     model = load_from_string(data)
     nodes = list(model.graph.node)
     ensembles = [node for node in nodes if (node.domain, node.op_type) == OPERATOR]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, load_from_string, numpy_helper
 from tests.trainer_rows import SCHEMAS, make_rows
 
-from longshore import served_model
-from longshore.flat_trees import MOST_LEAVES, MOST_NODES, flattened
+from longshore import flat_trees, served_model
+from longshore.flat_trees import MOST_BYTES, MOST_LEAVES, MOST_NODES, flattened
 from longshore.served_model import FLAT_FROM, FLAT_SLICE_ROWS, ServedModel
 from longshore.trainer.export import to_onnx
 from longshore.trainer.fit import CANDIDATES, Parameters, fit
@@ -181,6 +181,12 @@ OTHERS = {
 @pytest.mark.parametrize("what", OTHERS)
 def test_what_is_not_small_trees_in_float64_is_left_as_it_is(what: str) -> None:
     assert flattened(OTHERS[what]) is None
+
+
+def test_a_large_model_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parsing 40 MB keeps the interpreter for a tenth of a second: the scoring loop would stand still at a swap."""
+    monkeypatch.setattr(flat_trees, "load_from_string", lambda _: pytest.fail("it was read"))
+    assert flattened(bytes(MOST_BYTES + 1)) is None
 
 
 def test_the_same_trees_without_what_is_other_can_be_flat() -> None:
