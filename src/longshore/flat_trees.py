@@ -32,6 +32,9 @@ OPERATOR = ("ai.onnx.ml", "TreeEnsembleRegressor")
 PREFIX = "longshore_flat_"
 """Of every name in the graph that is new."""
 
+NEVER = -1
+"""The place of a leaf that a tree does not have, or that is the whole tree: from the end, as `Gather` counts too."""
+
 Indexes = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -196,8 +199,8 @@ class _Graph:
         return self.joined(met), asked
 
     def _leaves(self, trees: Trees, conditions: str, asked: Indexes) -> tuple[str, Indexes]:
-        """Whether a leaf is reached, bool [leaves + 1, n]; and where each leaf's is. The last one is false."""
-        where = np.zeros_like(asked)
+        """Whether a leaf is reached, bool [leaves + 1, n]; and where each leaf's is. The last is false: `NEVER`."""
+        where = np.full_like(asked, NEVER)
         level, reached = trees.roots[~trees.leaf[trees.roots]], ""
         ended, count = [], 0
         never = self.add("Xor", *[self.take(conditions, _array([0]))] * 2)
@@ -219,14 +222,12 @@ class _Graph:
 
     def _number(self, trees: Trees, reached: str, where: Indexes) -> str:
         """The number of the leaf that is reached, bytes [trees, n]: bit by bit, from the leaves that have it set."""
-        leaves = np.flatnonzero(trees.leaf)
         most = trees.values.shape[1]
-        table = np.full((most, len(trees.roots)), len(leaves) - np.isin(leaves, trees.roots).sum())
-        mine = np.setdiff1d(leaves, trees.roots)
-        table[trees.number[mine], trees.tree[mine]] = where[mine]
+        table = np.full((most, len(trees.roots)), NEVER)
+        table[trees.number[trees.leaf], trees.tree[trees.leaf]] = where[trees.leaf]
         number = ""
         planes = {code: self.take(reached, table[code]) for code in range(1, most)}
-        for bit in range(max(1, (most - 1).bit_length())):
+        for bit in range((most - 1).bit_length()):
             having = [plane for code, plane in planes.items() if code >> bit & 1]
             any_of = having[0]
             for plane in having[1:]:

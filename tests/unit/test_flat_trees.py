@@ -251,10 +251,8 @@ def test_a_served_model_answers_a_record_alike_in_any_batch() -> None:
     flat = flattened(onnx)
     assert flat is not None
     assert "TreeEnsembleRegressor" not in {node.op_type for node in load_from_string(flat).graph.node}
-    served, rows = (
-        ServedModel.load(onnx),
-        make_rows(SCHEMAS["districts"], FLAT_SLICE_ROWS + FLAT_FROM + 3, seed=5).columns,
-    )
+    served = ServedModel.load(onnx)
+    rows = make_rows(SCHEMAS["districts"], FLAT_SLICE_ROWS + FLAT_FROM + 3, seed=5).columns
     together = served.predict(rows)
     cuts = [0, 1, FLAT_FROM - 1, FLAT_FROM, 3 * FLAT_FROM, FLAT_SLICE_ROWS, len(rows) - 1, len(rows)]
     apart = [served.predict(rows.take(np.arange(a, b))) for a, b in zip(cuts, [*cuts[1:], len(rows)], strict=True)]
