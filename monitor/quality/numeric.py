@@ -8,7 +8,7 @@ import numpy as np
 
 from longshore.monitor.quality.chance import at_least
 from longshore.monitor.quality.faults import Fault, FaultKind
-from longshore.monitor.quality.stream import Seen, alike
+from longshore.monitor.quality.stream import Seen, alike, nearness
 from longshore.monitor.quality.units import wrong_unit
 from longshore.pages.wording import share_text, value_text
 from longshore.profile import Ints
@@ -59,11 +59,16 @@ def _out_of_range(seen: Seen, limit: float, p: float) -> list[Fault]:
 
 
 def _frozen(seen: Seen, limit: float) -> list[Fault]:
-    """One bin has nearly all values; or far more than it had, while the others are distributed as ever."""
+    """One bin has nearly all values; or far more than it had, while the others are distributed as ever.
+
+    Of few values that is hard to say: then more must stand still than may have moved unseen, or it may well be drift.
+    """
     inside = ~seen.beyond()
     values, reference = np.where(inside, seen.values, 0), np.where(inside, seen.reference, 0)
     found = pile(seen, int(np.argmax(values / seen.values.sum() - reference / seen.reference.sum())), values, reference)
-    if not found.whole and not (found.grown and alike(np.delete(reference, found.at), np.delete(values, found.at))):
+    unseen = nearness(int(values.sum()), int(reference.sum()))
+    part = found.grown and found.share - found.expected > unseen
+    if not found.whole and not (part and alike(np.delete(reference, found.at), np.delete(values, found.at))):
         return []
     if found.p > limit:
         return []
@@ -71,7 +76,7 @@ def _frozen(seen: Seen, limit: float) -> list[Fault]:
     text = (
         f"{seen.name} stands still at about {value} in {share_text(share)} of the values; {share_text(expected)} do so"
     )
-    bound = WHOLE if found.whole and not found.grown else max(expected + PART, TIMES * expected)
+    bound = WHOLE if found.whole and not part else max(expected + max(PART, unseen), TIMES * expected)
     return [
         Fault(FaultKind.FROZEN, seen.name, share, expected, bound, found.p, f"{text} in the reference", about=value)
     ]

@@ -91,6 +91,18 @@ def test_one_category_everywhere_stands_still_and_one_never_heard_of_is_unseen()
     assert names(found(frame.assign(flag=frame["flag"].where(~new, "XX")))) == {("unseen", "flag")}
 
 
+def test_of_few_values_a_small_part_at_one_place_may_be_drift():
+    """The values beside it could have moved as far without being noticed; of more values they could not."""
+
+    def still(count, stuck, seed):
+        frame = rows(count, seed)
+        return found(frame.assign(cargo=frame["cargo"].where(np.arange(count) >= stuck, frame["cargo"].iloc[0])))
+
+    for seed in range(20):
+        assert still(60, 9, seed) == []
+        assert names(still(60, 36, seed)) == names(still(1_500, 270, seed)) == {("frozen", "cargo")}
+
+
 @pytest.mark.parametrize("factor", [1.1, 1.25, 1.4, 1.6, 2.0, 0.7, 0.5])
 @pytest.mark.parametrize("count", [200, 1_000])
 def test_drift_of_numbers_is_no_fault(factor, count):
