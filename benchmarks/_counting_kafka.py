@@ -27,7 +27,7 @@ from longshore.monitor.panes import PaneCounter, Tally
 from longshore.monitor.scored import READ
 from longshore.monitor.service_count import MAX_BATCH, Counting
 from longshore.schema import districts
-from longshore.stream import Message, by_partition, value_of
+from longshore.stream import Message, by_partition
 from longshore.topics import Topics
 
 SCHEMA = districts()
@@ -165,7 +165,7 @@ def _counting(counter: PaneCounter, records: int) -> Take:
         parts = []
         for (_, partition), members in by_partition(batch).items():
             ends = (members[0].offset(), members[-1].offset())
-            parts.append((tallies[partition], list(map(value_of, members)), ends))
+            parts.append((tallies[partition], [message.value() for message in members], ends))
         counter.count_all(parts)
         seen += len(batch)
         if seen >= records:

@@ -7,16 +7,18 @@ Two signed versions of a gradient-boosting model of at least 200 trees take turn
 then rolled back. `to every replica`: from
 the alias's move to the first prediction by the new version, committed and read, in the last of all partitions.
 `lost`: the promoter dies right after the alias's move; nobody tells Redis, no hint is sent, scorers find out by
-looking. `at the swap`: the longest stretch between the old version's last record and the new one's first (`scored_at`)
-in any partition; `around`: the longest stretch without a record scored in any partition, in a window around each swap,
-and in one as long before it, without a swap. Memory: resident, after the first tenth of the swaps and at the
-end. Kafka, Redis and the load share the machine with the scorers; the broker is warmed first.
+looking. `between versions`: the longest stretch from the old version's last record to the new one's first (`scored_at`)
+in any partition; `paused`: as much of it as that first record had been waiting for, from when it was made; `around`:
+the longest such wait of any partition in a window around each swap, and in one as long before it, without a swap.
+Memory: resident, after the first tenth of the swaps and at the end. Kafka, Redis and the load (a process of its own)
+share the machine with the scorers; the broker is warmed first.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -27,9 +29,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from benchmarks._warming import warm_up
@@ -64,28 +65,50 @@ WARM_S = 45.0
 LIMIT_S = 180.0
 
 
-class Load(threading.Thread):
-    """Writes `rate` records a second, over all partitions by key, until `stop`."""
+class Load:
+    """A process that writes `rate` records a second, over all partitions by key, until it is told to end."""
 
     def __init__(self, settings: Settings, topic: str, rate: int) -> None:
-        super().__init__(daemon=True)
-        self._producer = Producer({"bootstrap.servers": str(settings.bootstrap_servers), "linger.ms": 1})
-        self._topic, self._rate = topic, rate
-        self._rows = json.loads(districts_frame(1_000, 9).to_json(orient="records"))
-        self.sent = 0
-        self.stop = threading.Event()
+        context = multiprocessing.get_context("spawn")
+        self._stop, self._sent = context.Event(), context.Value("q", 0)
+        given = (str(settings.bootstrap_servers), topic, rate, self._stop, self._sent)
+        self._process = context.Process(target=write, args=given, daemon=True)
 
-    def run(self) -> None:
-        started = time.monotonic()
-        while not self.stop.is_set():
-            due = int((time.monotonic() - started) * self._rate)
-            for i in range(self.sent, due):
-                body = self._rows[i % 1_000] | {"record_id": f"r{i}", "district_id": f"d{i % 400}", "event_time": i}
-                self._producer.produce(self._topic, json.dumps(body).encode(), f"d{i % 400}".encode())
-            self.sent = due
-            self._producer.poll(0)
-            self.stop.wait(0.002)
-        self._producer.flush(30)
+    @property
+    def sent(self) -> int:
+        return int(self._sent.value)
+
+    def start(self) -> None:
+        self._process.start()
+
+    def end(self) -> None:
+        self._stop.set()
+        self._process.join(40)
+
+
+def write(servers: str, topic: str, rate: int, stop: Any, sent: Any) -> None:
+    """Their event time is when they were made, in ms."""
+    producer = Producer({"bootstrap.servers": servers, "linger.ms": 1})
+    rows = json.loads(districts_frame(1_000, 9).to_json(orient="records"))
+    started, number = time.monotonic(), 0
+    while not stop.is_set():
+        for i in range(number, int((time.monotonic() - started) * rate)):
+            now = int(time.time() * 1_000)
+            body = rows[i % 1_000] | {"record_id": f"r{i}", "district_id": f"d{i % 400}", "event_time": now}
+            producer.produce(topic, json.dumps(body).encode(), f"d{i % 400}".encode())
+            number = i + 1
+        sent.value = number
+        producer.poll(0)
+        time.sleep(0.002)
+    producer.flush(30)
+
+
+class Scored(NamedTuple):
+    """The first record of a partition with this `scored_at`: for how long none was scored before, and it waited."""
+
+    at: int
+    gap: int
+    waited: int
 
 
 @dataclass
@@ -94,8 +117,8 @@ class Watch:
 
     version: str = ""
     first: dict[int, float] = field(default_factory=dict)
-    changes: list[float] = field(default_factory=list)
-    scored: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    changes: list[Scored] = field(default_factory=list)
+    scored: defaultdict[int, list[Scored]] = field(default_factory=lambda: defaultdict(list))
     offsets: set[tuple[int, int]] = field(default_factory=set)
     count: int = 0
 
@@ -106,22 +129,24 @@ class Watch:
     def add(self, partition: int, value: dict[str, Any]) -> None:
         self.count += 1
         self.offsets.add((value["source"]["partition"], value["source"]["offset"]))
-        times = self.scored[partition]
+        times, at = self.scored[partition], value["scored_at"]
+        gap = at - times[-1].at if times else 0
+        found = Scored(at, gap, max(0, min(gap, at - value["event_time"])))
         if value["model_version"] == self.version and partition not in self.first:
-            self.changes.append(value["scored_at"] - times[-1] if times else 0.0)
+            self.changes.append(found)
             self.first[partition] = time.time()
-        if not times or times[-1] != value["scored_at"]:
-            times.append(value["scored_at"])
+        if not times or gap:
+            times.append(found)
 
-    def longest_gap_ms(self, since_ms: float, until_ms: float) -> float:
-        """The longest gap of any partition that touches the window."""
-        worst = 0
-        for times in list(self.scored.values()):
-            recent = [at for at in times[-8_000:] if since_ms - 500 <= at <= until_ms + 500]
-            for before, after in pairwise(recent):
-                if after > since_ms and before < until_ms:
-                    worst = max(worst, after - before)
-        return float(worst)
+    def longest_wait_ms(self, since_ms: float, until_ms: float) -> float:
+        """The longest pause of any partition that touches the window: no record scored, though one waited."""
+        waits = [
+            found.waited
+            for times in list(self.scored.values())
+            for found in times[-8_000:]
+            if since_ms < found.at and found.at - found.waited < until_ms
+        ]
+        return float(max(waits, default=0))
 
 
 def main() -> None:
@@ -183,8 +208,7 @@ def run(settings: Settings, registry: Registry, broker: int, args: argparse.Name
         plan = [True] * args.swaps + [False] * args.lost
         found = swap_all(plan, registry, watch, projector, scorers)
     finally:
-        load.stop.set()
-        load.join(40)
+        load.end()
     wait(lambda: watch.count >= load.sent, "every record")
     for scorer in scorers:
         scorer.terminate()
@@ -197,11 +221,12 @@ def run(settings: Settings, registry: Registry, broker: int, args: argparse.Name
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """One swap: seconds to every replica, pauses (ms) at, around and before it, memory (MB) of each scorer."""
+    """One swap: seconds to every replica; ms between versions, pauses at, around and before it; MB of each scorer."""
 
     seconds: float
-    change_ms: float
-    pause_ms: float
+    between_ms: float
+    paused_ms: float
+    around_ms: float
     usual_ms: float
     memory: tuple[float, ...]
 
@@ -219,10 +244,11 @@ def swap_all(
         # The window ends a little after the swap: what was read so far was scored up to now.
         time.sleep(max(0.0, WINDOW_S - seconds))
         until = moved + max(seconds, WINDOW_S)
-        pause = watch.longest_gap_ms(moved * 1_000, until * 1_000 - 100)
-        usual = watch.longest_gap_ms(quiet * 1_000 + 50, quiet * 1_000 + WINDOW_S * 1_000 - 50)
+        around = watch.longest_wait_ms(moved * 1_000, until * 1_000 - 100)
+        usual = watch.longest_wait_ms(quiet * 1_000 + 50, quiet * 1_000 + WINDOW_S * 1_000 - 50)
         memory = tuple(psutil.Process(scorer.pid).memory_info().rss / 2**20 for scorer in scorers)
-        found.append(Swap(seconds, max(watch.changes), pause, usual, memory))
+        between, paused = (max(getattr(change, name) for change in watch.changes) for name in ("gap", "waited"))
+        found.append(Swap(seconds, between, paused, around, usual, memory))
         if number % 20 == 19:
             print(f"{number + 1:5} swaps, {memory[0]:.0f} and {memory[-1]:.0f} MB", flush=True)
     return found
@@ -276,10 +302,13 @@ def wait(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.002)
 
 
+PAUSES = ("between_ms", "paused_ms", "around_ms", "usual_ms")
+
+
 def report(found: list[Swap], told: int) -> None:
-    print("\n| swaps | number | to every replica p50 | p99 | longest | at the swap p50 | p99 | around p50 | p99 "
-          "| without a swap p50 | p99 |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("\n| swaps | number | to every replica p50 | p99 | longest | between versions p50 | p99 | paused p50 "
+          "| p99 | around p50 | p99 | without a swap p50 | p99 |")  # fmt: skip
+    print("|---" * 13 + "|")
     kinds = {
         "with notifications": found[:told],
         "of these, rollbacks": found[1:told:2],
@@ -288,7 +317,7 @@ def report(found: list[Swap], told: int) -> None:
     for name, some in kinds.items():
         if some:
             seconds = [swap.seconds for swap in some]
-            pauses = [[getattr(swap, name) for swap in some] for name in ("change_ms", "pause_ms", "usual_ms")]
+            pauses = [[getattr(swap, name) for swap in some] for name in PAUSES]
             cells = [f"{percentile(seconds, q):.3f} s" for q in (50, 99, 100)]
             cells += [f"{percentile(each, q):.0f} ms" for each in pauses for q in (50, 99)]
             print(f"| {name} | {len(some)} | {' | '.join(cells)} |")

@@ -30,7 +30,7 @@ from longshore.monitor.label_reader import LabelReader
 from longshore.monitor.models import Profiles
 from longshore.profile import Ints
 from longshore.schema import Schema
-from longshore.stream import Message, value_of
+from longshore.stream import Message
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Matcher:
         self.progress.next[side] = messages[-1].offset() + 1
 
     def _take_predictions(self, messages: Sequence[Message], tally: Tally) -> None:
-        read = self._readers.predictions.read(list(map(value_of, messages)))
+        read = self._readers.predictions.read([message.value() for message in messages])
         if not len(read.rows):
             return
         offsets = np.array([message.offset() for message in messages], dtype=np.int64)[read.positions]
@@ -167,7 +167,7 @@ class Matcher:
     def _take_labels(self, messages: Sequence[Message], tally: Tally) -> None:
         first = messages[0].offset() if tally.offsets is None else tally.offsets[0]
         tally.offsets = (first, messages[-1].offset())
-        read = self._readers.labels.read(list(map(value_of, messages)))
+        read = self._readers.labels.read([message.value() for message in messages])
         if unreadable := len(messages) - len(read.ids):
             tally.counts["unreadable"] += unreadable
             tally.unreadable = read.reason

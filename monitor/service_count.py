@@ -22,7 +22,7 @@ from longshore.monitor.models import Profiles
 from longshore.monitor.panes import PaneCounter, Tally
 from longshore.monitor.relayed import kpis_seen, models_moved
 from longshore.schema import Schema
-from longshore.stream import BEGINNING, Batch, ExactlyOnceStream, Message, Partitions, Place, by_partition, value_of
+from longshore.stream import BEGINNING, Batch, ExactlyOnceStream, Message, Partitions, Place, by_partition
 from longshore.topics import Topics
 
 log = structlog.get_logger()
@@ -161,7 +161,7 @@ class Counting:
         self._recover(self._ours(groups), stream)
         predictions = []
         for (topic, partition), members in groups.items():
-            values = list(map(value_of, members))
+            values = [message.value() for message in members]
             if topic == self._topics.predictions:
                 offsets = (members[0].offset(), members[-1].offset())
                 predictions.append((self._tallies[partition], values, offsets))

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, islice, pairwise
-from operator import methodcaller, ne
+from operator import ne
 from typing import Any, Protocol
 
 Partitions = set[tuple[str, int]]
@@ -39,13 +39,9 @@ class Message(Protocol):
     def timestamp(self) -> tuple[int, int]: ...  # noqa: D102
 
 
-topic_of, partition_of, value_of = methodcaller("topic"), methodcaller("partition"), methodcaller("value")
-"""To be mapped over a batch: faster than a loop that calls the methods."""
-
-
-def places_of(batch: Sequence[Message]) -> Iterator[tuple[str, int]]:
+def places_of(batch: Sequence[Message]) -> list[tuple[str, int]]:
     """Each message's topic and partition."""
-    return zip(map(topic_of, batch), map(partition_of, batch), strict=True)
+    return [(message.topic(), message.partition()) for message in batch]
 
 
 def by_partition(batch: Sequence[Message]) -> dict[tuple[str, int], list[Message]]:
@@ -54,7 +50,7 @@ def by_partition(batch: Sequence[Message]) -> dict[tuple[str, int], list[Message
     A client hands out what it fetched of one partition in one stretch: so stretches are told apart, not messages.
     """
     topic = _one_topic(batch)
-    places: list[Any] = list(map(partition_of, batch)) if topic is not None else list(places_of(batch))
+    places: list[Any] = [message.partition() for message in batch] if topic is not None else places_of(batch)
     starts = [*compress(range(len(places)), chain([True], map(ne, islice(places, 1, None), places)))]
     found: dict[Any, list[Message]] = {}
     for start, end in pairwise([*starts, len(places)]):
@@ -66,13 +62,14 @@ def last_of_each(batch: Sequence[Message]) -> dict[tuple[str, int], Message]:
     """Each partition's last message."""
     if (topic := _one_topic(batch)) is None:
         return dict(zip(places_of(batch), batch, strict=True))
-    lasts = dict(zip(map(partition_of, batch), batch, strict=True))
-    return {(topic, number): message for number, message in lasts.items()}
+    numbers = [message.partition() for message in batch]
+    backwards = numbers[::-1]
+    return {(topic, number): batch[-1 - backwards.index(number)] for number in set(numbers)}
 
 
 def _one_topic(batch: Sequence[Message]) -> str | None:
     """The topic that all are of, if there is one: every message has a string of its own, which is slow to hash."""
-    topics = list(map(topic_of, batch))
+    topics = [message.topic() for message in batch]
     return topics[0] if topics and topics.count(topics[0]) == len(topics) else None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from operator import methodcaller
 from typing import Any, Unpack
 
 import structlog
@@ -155,7 +154,8 @@ class GroupMember:
     def _records(self, events: list[Any]) -> list[Message]:
         """The records among what came, their positions noted; ends of partitions and errors are dealt with."""
         ends: dict[tuple[str, int], int] = {}
-        if any(map(methodcaller("error"), events)):
+        errors = [event.error() for event in events]
+        if any(errors):
             events = [event for event in events if self._is_record(event, ends)]
             self._raise_pending()
         last = {place: event.offset() for place, event in last_of_each(events).items()}
