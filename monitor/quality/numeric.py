@@ -66,7 +66,7 @@ def _frozen(seen: Seen, limit: float) -> list[Fault]:
     inside = ~seen.beyond()
     values, reference = np.where(inside, seen.values, 0), np.where(inside, seen.reference, 0)
     found = pile(seen, int(np.argmax(values / seen.values.sum() - reference / seen.reference.sum())), values, reference)
-    unseen = nearness(int(values.sum()), int(reference.sum()))
+    unseen = nearness(max(1, int(values.sum())), int(reference.sum()))
     part = found.grown and found.share - found.expected > unseen
     if not found.whole and not (part and alike(np.delete(reference, found.at), np.delete(values, found.at))):
         return []

@@ -103,6 +103,13 @@ def test_of_few_values_a_small_part_at_one_place_may_be_drift():
         assert names(still(60, 36, seed)) == names(still(1_500, 270, seed)) == {("frozen", "cargo")}
 
 
+def test_values_that_all_lie_just_outside_of_the_reference_are_drift():
+    frame = rows(200, 8)
+    span = WATCHED().profile.streams[0].edges[-1] - WATCHED().profile.streams[0].edges[0]
+    assert WATCHED().profile.streams[0].name == "cargo"
+    assert found(frame.assign(cargo=WATCHED().profile.streams[0].edges[-1] + span * np.linspace(0.1, 0.6, 200))) == []
+
+
 @pytest.mark.parametrize("factor", [1.1, 1.25, 1.4, 1.6, 2.0, 0.7, 0.5])
 @pytest.mark.parametrize("count", [200, 1_000])
 def test_drift_of_numbers_is_no_fault(factor, count):
