@@ -62,9 +62,8 @@ def last_of_each(batch: Sequence[Message]) -> dict[tuple[str, int], Message]:
     """Each partition's last message."""
     if (topic := _one_topic(batch)) is None:
         return dict(zip(places_of(batch), batch, strict=True))
-    numbers = [message.partition() for message in batch]
-    backwards = numbers[::-1]
-    return {(topic, number): batch[-1 - backwards.index(number)] for number in set(numbers)}
+    lasts = dict(zip([message.partition() for message in batch], batch, strict=True))
+    return {(topic, number): message for number, message in lasts.items()}
 
 
 def _one_topic(batch: Sequence[Message]) -> str | None:

@@ -104,10 +104,9 @@ def test_of_few_values_a_small_part_at_one_place_may_be_drift():
 
 
 def test_values_that_all_lie_just_outside_of_the_reference_are_drift():
-    frame = rows(200, 8)
-    span = WATCHED().profile.streams[0].edges[-1] - WATCHED().profile.streams[0].edges[0]
-    assert WATCHED().profile.streams[0].name == "cargo"
-    assert found(frame.assign(cargo=WATCHED().profile.streams[0].edges[-1] + span * np.linspace(0.1, 0.6, 200))) == []
+    (edges,) = [stream.edges for stream in WATCHED().profile.streams if stream.name == "cargo"]
+    beyond = edges[-1] + (edges[-1] - edges[0]) * np.linspace(0.1, 0.6, 200)
+    assert found(rows(200, 8).assign(cargo=beyond)) == []
 
 
 @pytest.mark.parametrize("factor", [1.1, 1.25, 1.4, 1.6, 2.0, 0.7, 0.5])
